@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Write nbs/sidebar.yml, the chapters of the site, from the notebooks that exist.
+
+    .ci/sidebar.py           write it
+    .ci/sidebar.py --check   change nothing; exit 1 with one line if it is out of date
+"""
+import sys
+from pathlib import Path
+
+nbs = Path(__file__).resolve().parent.parent/'nbs'
+out = nbs/'sidebar.yml'
+chapters = {
+    'Method': '0[0-4]_*.ipynb',
+    'Measures': '0[5-8]_*.ipynb',
+    'Uses': '09_*.ipynb 10_*.ipynb',
+    'Experiments': 'experiments/*.ipynb',
+    'Tutorials': 'tutorials/*.ipynb',
+    'Results and commands': '1[1-9]_*.ipynb',
+}
+
+def notebooks(pattern):
+    "Paths under nbs/ that match `pattern`, in reading order"
+    return sorted(p.relative_to(nbs).as_posix() for p in nbs.glob(pattern) if p.name[0] not in '._')
+
+def sidebar():
+    "The text of sidebar.yml"
+    lines, seen = ['website:', '  sidebar:', '    contents:', '      - index.ipynb'], {'index.ipynb'}
+    for title, patterns in chapters.items():
+        found = [o for p in patterns.split() for o in notebooks(p)]
+        if found: lines += [f'      - section: {title}', '        contents:', *(f'          - {o}' for o in found)]
+        seen.update(found)
+    lost = [o for o in notebooks('**/*.ipynb') if o not in seen and '/.' not in f'/{o}' and '/_' not in f'/{o}']
+    if lost: sys.exit(f'nbs/{lost[0]} belongs to no chapter of the site: name one for it in .ci/sidebar.py')
+    return '\n'.join(lines) + '\n'
+
+text = sidebar()
+if '--check' not in sys.argv: out.write_text(text, encoding='utf-8')
+elif not out.exists() or out.read_text(encoding='utf-8') != text:
+    sys.exit('nbs/sidebar.yml does not list the notebooks that exist: run .ci/sidebar.py')
