@@ -6,10 +6,10 @@
 __all__ = ['resnet_cifar', 'resnet20', 'resnet50_cifar', 'resnet101_cifar', 'alexnet_cifar', 'digit_net', 'create_net', 'Place',
            'find_place', 'params_below']
 
-# %% ../nbs/03_models.ipynb #c54213ae
-import difflib, torch
+# %% ../nbs/03_models.ipynb #5c6dafdf
+import difflib, sys, torch
 from collections import Counter, OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from torch import nn
@@ -205,22 +205,24 @@ def _state(model):
     return [(m, m.training, dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
             for m in model.modules()]
 
-# %% ../nbs/03_models.ipynb #92992635
+# %% ../nbs/03_models.ipynb #8d5fc86e
 def _restore(saved):
     "Put back training flags and buffers: the same tensors with their old values"
     for m,training,bufs,vals in saved:
         m.training = training
         m._buffers.clear(); m._buffers.update(bufs)
-        for k,v in vals.items(): bufs[k].copy_(v)
+        for k,v in vals.items():
+            if not torch.equal(bufs[k], v): bufs[k].copy_(v)
 
-# %% ../nbs/03_models.ipynb #30cad32e
+# %% ../nbs/03_models.ipynb #0badd876
 @contextmanager
 def _untouched(model):
     "`model` in evaluation mode and without gradients; flags, buffers and random states come back at the end"
     saved,cudnn = _state(model),torch.backends.cudnn
     devs = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type=='cuda'}
     flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
-    with torch.no_grad(), torch.random.fork_rng(devs), cudnn.flags(**flags):
+    eager = torch.compiler.set_stance('force_eager') if 'torch._dynamo' in sys.modules else nullcontext()
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devs), cudnn.flags(**flags), eager:
         try:
             for m,*_ in saved: m.training = False
             yield
@@ -307,8 +309,8 @@ def _run(model, xb, place=None, fn=None, **kw):
         for h in hs: h.remove()
     return tr
 
-# %% ../nbs/03_models.ipynb #34c36aa6
-_pools = {'mean','sum','amax','max','logsumexp'}
+# %% ../nbs/03_models.ipynb #949ef9b1
+_pools = {'mean','sum','amax','max','median','std','norm','einsum'}
 _flats = {'flatten','view','reshape','squeeze','__getitem__'}
 _same  = {'contiguous','clone','to','float','detach','dropout','dropout2d','feature_dropout','alpha_dropout'}
 _dense = {'linear','conv2d','matmul','addmm'}
@@ -338,12 +340,12 @@ def _ancestors(ops, keys):
         if i is not None and i not in seen: seen.add(i); todo += ops[i].ins
     return sorted(seen)
 
-# %% ../nbs/03_models.ipynb #daa86c99
+# %% ../nbs/03_models.ipynb #6429e6b4
 def _map_end(ops, anc):
     "The number of the operation that pools or flattens the last map, or None"
     maps = [i for i in anc if ops[i].maps]
     last = max((i for i in maps if _big_conv(ops[i]) or not all(_vector(t) for t,_ in ops[i].maps)), default=0)
-    if maps and _full_conv(ops[last]): return last
+    if last in maps and _full_conv(ops[last]): return last
     pools = [i for i in maps if i>=last and _is_pool(ops[i])]
     flats = [i for i in maps if i>=last and ops[i].name in _flats]
     return pools[-1] if pools else flats[0] if flats else None
@@ -365,7 +367,7 @@ def _mixer(ops, anc, end):
     if before and ops[before[-1]].name=='conv2d': return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
 
-# %% ../nbs/03_models.ipynb #13cb49f3
+# %% ../nbs/03_models.ipynb #1ff29c80
 def _keeps_channels(op, g):
     "Is `op` of the gated map the gated `op` of the map?"
     if op.name=='conv2d': return True
@@ -373,7 +375,7 @@ def _keeps_channels(op, g):
     sub = lambda x: t*g if x is t else x
     a = _tensors(op.func(*map(sub, op.args), **{k:sub(v) for k,v in op.kwargs.items()}))[0]
     b = _tensors(op.out)[0]
-    if b.shape[0]!=B or b.numel() % (B*K): return False
+    if b.shape[:1]!=(B,) or b.numel() % (B*K): return False
     return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1), rtol=1e-3, atol=1e-6)
 
 # %% ../nbs/03_models.ipynb #3b3c8c3e
@@ -494,13 +496,15 @@ def _named(model, tr, layer):
     p.op = next((o.name for o in tr.ops if key in o.outs), '')
     return p
 
-# %% ../nbs/03_models.ipynb #9a9ca636
+# %% ../nbs/03_models.ipynb #69a3b75d
 def find_place(
     model:nn.Module, # Any CNN that gives class scores [B,C]
     xb, # Images [B,ch,H,W], or the tuple of the model's inputs; two images are used
     layer=None, # Dotted name, module or `Place`, to choose for yourself
 )->Place: # Where the gate multiplies
     "The last map before channels are mixed into class scores (Sec. 3.1), proved by a random gate; else `ValueError`"
+    if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        raise ValueError("a TorchScript model can't be watched or gated: use the Python model that it was made from")
     dev = next((p.device for p in model.parameters()), torch.device('cpu'))
     xs = xb if isinstance(xb, (tuple,list)) else (xb,)
     xb = tuple(x[:2].to(dev) if isinstance(x, torch.Tensor) else x for x in xs)
