@@ -326,7 +326,7 @@ def after_step(self:CSG):
     "Drop the gate's gradient, also after a step that mixed precision skipped"
     if self.G is not None: self.G.grad = None
 
-# %% ../nbs/01_callback.ipynb #e631ed8d
+# %% ../nbs/01_callback.ipynb #44fec748
 @patch
 def before_train(self:CSG):
     "Choose the epoch's path and its trainable modules"
@@ -338,6 +338,16 @@ def before_train(self:CSG):
         self._freeze(self.csg_layers if self.gated else self.std_layers)
 
 @patch
+def _mean_ce(self:CSG):
+    "Mean cross-entropy of the epoch's path, over the images of all processes"
+    total, n = float(self.ce_sum), self.n_seen
+    if torch.distributed.is_initialized():
+        both = torch.tensor([total, n], device=self.G.device, dtype=torch.float64)
+        torch.distributed.all_reduce(both)
+        total, n = both.tolist()
+    return total/max(1, n)
+
+@patch
 def after_train(self:CSG):
     "Note the epoch's path, cross-entropy, penalty and density"
     self._std_lr()
@@ -345,7 +355,7 @@ def after_train(self:CSG):
     if not torch.isfinite(self.G).all(): raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: '
                                                            'lower the learning rate or check the images')
     K = self.G.shape[1]
-    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated), ce=float(self.ce_sum)/max(1, self.n_seen),
+    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated), ce=self._mean_ce(),
         penalty=(self.lam2*sparsity(self.G.detach(), self.g or K, self.psi)).item(), density=l1_density(self.G.detach()).item()))
 
 # %% ../nbs/01_callback.ipynb #39dfe9e6

@@ -55,18 +55,21 @@ def parse_hyper(
     except (SyntaxError, ValueError):
         raise ValueError(f'--hyper {s!r} is not of the form "name=value, name=value" with numbers or quoted text') from None
 
-# %% ../nbs/13_cli.ipynb #fde9495c
+# %% ../nbs/13_cli.ipynb #feeee8cc
 def _device(name):
     "A device that works, or a line that says it doesn't"
     if name is None: return
     import torch
     try: torch.ones(1, device=name).sum().item()
-    except Exception as e: raise ValueError(f'--device {name}: not to be had here ({str(e).splitlines()[0]}): use cpu, cuda or cuda:1') from None
+    except Exception as e:
+        why = str(e).splitlines()[0]
+        raise ValueError(f'--device {name}: not to be had here ({why}): use cpu, cuda or cuda:1') from None
     return name
 
 def _download(name):
     "Fetch CIFAR-10; the other sets have no address to fetch them from"
-    if name != 'cifar10': raise ValueError(f'--download knows cifar10 only, not {name}: arrange the images as the data page says')
+    if name != 'cifar10':
+        raise ValueError(f'--download knows cifar10 only, not {name}: arrange the images as the data page says')
     from torchvision.datasets import CIFAR10
     from csg_fastai.data import data_home
     if _rank0(): CIFAR10(str(data_home()), download=True)
@@ -77,7 +80,7 @@ def _say(quiet):
     "Printer of progress lines; None if quiet or not the first process"
     return None if quiet or not _rank0() else lambda s: print(s, flush=True)
 
-# %% ../nbs/13_cli.ipynb #af1aade2
+# %% ../nbs/13_cli.ipynb #d229237a
 @command('preset', 'recipe: digits, cifar10, cifar10-short, voc, voc-1in3, voc-scratch or imagenet')
 def csg_run(
     preset:str='digits', # recipe: digits, cifar10, cifar10-short, voc, voc-1in3, voc-scratch or imagenet
@@ -104,7 +107,8 @@ def csg_run(
         _plain_warnings('csg_run')
         if data: os.environ['CSG_DATA'] = data
         from csg_fastai import train as t
-        p = t.preset(preset, **{**dict(epochs=epochs, bs=bs, lr=lr, model=model, period=period, warmup=warmup), **parse_hyper(hyper)})
+        over = dict(epochs=epochs, bs=bs, lr=lr, model=model, period=period, warmup=warmup)
+        p = t.preset(preset, **{**over, **parse_hyper(hyper)})
         if download: _download(p.data)
         bar = not quiet and _rank0() and sys.stdout.isatty()
         s = t.run(p, seeds, seed0, out, threads, _say(quiet), resume=resume, fresh=fresh, device=_device(device), bar=bar)

@@ -61,7 +61,7 @@ class Preset:
     csg_layers:tuple=None # Modules trained in gated epochs; None: all
     frozen_bn:str='update' # Batch norm of frozen modules: 'update' its statistics, or 'eval'
 
-# %% ../nbs/04_train.ipynb #17e83ad3
+# %% ../nbs/04_train.ipynb #a2c851be
 def _presets():
     cifar = Preset('cifar10', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4)
     voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2,
@@ -78,6 +78,7 @@ def _presets():
             Preset('imagenet', 'imagenet', 'resnet18', epochs=120, bs=256, lr=.1, wd=1e-4, density=.1)]
 
 PRESETS = {p.name:p for p in _presets()}
+CSG_ARGS = 'period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
 
 # %% ../nbs/04_train.ipynb #d41747c3
 def _unknown(what, name, names):
@@ -98,7 +99,7 @@ def preset(
     over = {k:v for k,v in over.items() if v is not None}
     return _check_preset(dataclasses.replace(p, **_other_model(p, over), **over))
 
-# %% ../nbs/04_train.ipynb #052d45a2
+# %% ../nbs/04_train.ipynb #a7089801
 def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
@@ -111,7 +112,8 @@ def _check_preset(p):
     for k in ('epochs','bs'):
         v = getattr(p, k)
         if not isinstance(v, int) or v < 1: raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
-    if not isinstance(p.lr, (int,float)) or not 0 < p.lr < float('inf'): raise ValueError(f'lr={p.lr!r}: pass a number above 0')
+    if not isinstance(p.lr, (int,float)) or not 0 < p.lr < float('inf'):
+        raise ValueError(f'lr={p.lr!r}: pass a number above 0')
     for k,known in (('opt', ('sgd','adam')), ('sched', ('steps','one_cycle','flat'))):
         if getattr(p, k) not in known: raise _unknown(k, getattr(p, k), known)
     if p.density is not None and not 0 < p.density <= 1: raise ValueError(f'density={p.density}: pass a share in (0,1]')
@@ -131,9 +133,7 @@ def _gate_bound(p, learn):
     set_rng(learn.dls, state)
     return max(place.K, p.density*learn.dls.c*place.K)
 
-# %% ../nbs/04_train.ipynb #532dabca
-CSG_ARGS = 'period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
-
+# %% ../nbs/04_train.ipynb #f4ed131f
 def build(
     p:Preset, # Recipe
     method:str='csg', # 'std' or 'csg'
@@ -149,17 +149,20 @@ def build(
     _train_only(learn.model, p.std_layers)
     return learn, None
 
+# %% ../nbs/04_train.ipynb #8eea997a
 def _net(p, c):
     "The recipe's network"
     try: return create_net(p.model, c=c, **p.model_args)
-    except OSError as e: raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): connect to the network '
-                                       'once, or train from scratch (preset voc-scratch)') from None
+    except OSError as e:
+        raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): connect to the network once, '
+                      'or train from scratch (preset voc-scratch)') from None
 
 def _train_only(model, names):
     "Freeze what the recipe doesn't train in STD epochs"
     if names is None: return
-    mods, missing = dict(model.named_modules()), [n for n in names if n not in dict(model.named_modules())]
-    if missing: raise ValueError(f'std_layers: the network has no {missing[0]!r}; its parts are {", ".join(n for n,_ in model.named_children())}')
+    mods, parts = dict(model.named_modules()), ', '.join(n for n,_ in model.named_children())
+    for n in names:
+        if n not in mods: raise ValueError(f'std_layers: the network has no {n!r}; its parts are {parts}')
     keep = {q for n in names for q in mods[n].parameters()}
     for q in model.parameters(): q.requires_grad_(q in keep)
 
@@ -214,7 +217,7 @@ def _sync_folder(folder):
         try: os.fsync(fd)
         finally: os.close(fd)
 
-# %% ../nbs/04_train.ipynb #c6e505ef
+# %% ../nbs/04_train.ipynb #b0079d68
 def atomic_write(
     *files, # Pairs (path, bytes or text), or one path and its content
     between=None # Function called when all are written, before they take their places
@@ -227,20 +230,22 @@ def atomic_write(
         if between: between()
         for f,_ in files: os.replace(_part(f), f)
         _sync_folder(files[0][0].parent)
-    except OSError as e: raise type(e)(f'{f}: could not be written ({e.strerror or e}); what was there before is kept') from None
+    except OSError as e:
+        raise type(e)(f'{f}: could not be written ({e.strerror or e}); what was there before is kept') from None
     finally:
         for f,_ in files:
             with suppress(OSError): _part(f).unlink()
 
 def write_json(file, o): atomic_write(file, json.dumps(o, indent=1, default=str) + '\n')
 
-# %% ../nbs/04_train.ipynb #af270a98
+# %% ../nbs/04_train.ipynb #7ed449c8
 def make_folder(path)->Path:
     "`path` as a folder; `NotADirectoryError` where a file is in the way. Temporary files of a killed run are removed"
     path = Path(path)
     try: path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise NotADirectoryError(f'{path}: there is a file where the run folder should be: move it or choose another folder') from None
+        raise NotADirectoryError(f'{path}: there is a file where the run folder should be: '
+                                 'move it or choose another folder') from None
     except OSError as e: raise type(e)(f'{path}: the run folder could not be made ({e.strerror or e})') from None
     for f in path.glob('.*.part') if rank_distrib() == 0 else []:
         with suppress(OSError): f.unlink()
@@ -264,7 +269,7 @@ def _all_ranks(o):
     torch.distributed.all_gather_object(out, o)
     return out
 
-# %% ../nbs/04_train.ipynb #db9a5f03
+# %% ../nbs/04_train.ipynb #27ae8375
 def pack(
     learn, # Learner in training
     csg, # Its `CSG`, or None
@@ -279,7 +284,7 @@ def unpack(learn, csg, s):
     get_model(learn.model).load_state_dict(s['model'])
     opt = to_device(s['opt'], learn.dls.device)
     learn.opt.load_state_dict({k:L(v) for k,v in opt.items()} if 'hypers' in opt else opt)
-    if csg: csg.load_state_dict(s['csg'])
+    if csg: csg.load_state_dict(s['csg']); csg.G = csg.G.contiguous() # sums depend on the order in memory
     set_rng(learn.dls, s['rng'][rank_distrib()])
 
 # %% ../nbs/04_train.ipynb #4a432d7b
@@ -295,7 +300,7 @@ def save_checkpoint(
     seal, data = f.with_name(f.name+'.sha256'), buf.getvalue()
     atomic_write((f, data), (seal, f'{_sha(data)}  {f.name}\n'), between=lambda: seal.unlink(missing_ok=True))
 
-# %% ../nbs/04_train.ipynb #6857980f
+# %% ../nbs/04_train.ipynb #4e5ec807
 def read_checkpoint(f):
     "The checkpoint in `f`; None if it was never finished; `ValueError` if it is damaged"
     seal = f.with_name(f.name+'.sha256')
@@ -305,6 +310,7 @@ def read_checkpoint(f):
         raise ValueError(f'{f} is damaged: its SHA-256 is not the one in {seal.name}')
     return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
 
+# %% ../nbs/04_train.ipynb #0917878e
 def last_checkpoint(
     folder, # Run folder
     say=print # Where a line about a damaged checkpoint goes
@@ -358,7 +364,7 @@ def after_train(self:Keeper):
     self.mean_loss = (t[0]/t[1]).cpu()
     self._check(self.mean_loss)
 
-# %% ../nbs/04_train.ipynb #2d2e9134
+# %% ../nbs/04_train.ipynb #28cb0b83
 COLUMNS = 'epoch path lr loss valid_loss accuracy penalty density'.split()
 
 @patch
@@ -373,6 +379,7 @@ def row(self:Keeper)->dict:
         r.update(path=str(h['path']), penalty=float(h['penalty']), density=float(h['density']))
     return r
 
+# %% ../nbs/04_train.ipynb #f5374cb0
 @patch
 def after_epoch(self:Keeper):
     "Note the epoch and save; the last epoch has no checkpoint, it ends in the run's files"
@@ -403,7 +410,7 @@ def read_history(f)->list:
     num = lambda k,v: v if k == 'path' or v == '' else int(v) if k == 'epoch' else float(v)
     with open(f, newline='') as o: return [{k:num(k, v) for k,v in r.items()} for r in csv.DictReader(o)]
 
-# %% ../nbs/04_train.ipynb #35374b64
+# %% ../nbs/04_train.ipynb #b6dd0237
 def _versions():
     from importlib.metadata import version, PackageNotFoundError
     def v(o):
@@ -422,27 +429,30 @@ def _now(): return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
 def _device_name(d):
     d = torch.device(d)
-    return torch.cuda.get_device_name(d) if d.type == 'cuda' else f'{d.type} ({platform.machine()}, {torch.get_num_threads()} threads)'
+    if d.type == 'cuda': return torch.cuda.get_device_name(d)
+    return f'{d.type} ({platform.machine()}, {torch.get_num_threads()} threads)'
 
-# %% ../nbs/04_train.ipynb #1688f566
+# %% ../nbs/04_train.ipynb #8460d716
 def _manifest(p, method, seed, learn):
     dls = learn.dls
+    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab])
     return dict(preset=json.loads(json.dumps(dataclasses.asdict(p))), method=method, seed=seed, processes=_world(),
-        data=dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab]),
-        device=_device_name(dls.device), versions=_versions(), code=dict(version=csg_fastai.__version__, sha256=_code()),
+        data=data, device=_device_name(dls.device), versions=_versions(), code=dict(version=csg_fastai.__version__, sha256=_code()),
         started=_now(), finished=None, seconds=None, files={})
 
 def _same_run(old, new, folder):
     "One line that names what differs between the run in `folder` and the one asked for"
-    a, b = ({**m['preset'], 'seed':m['seed'], 'processes':m['processes'], 'data checksum':m['data']['sha256']} for m in (old, new))
+    def of(m): return {**m['preset'], 'seed':m['seed'], 'processes':m['processes'], 'data checksum':m['data']['sha256']}
+    a, b = of(old), of(new)
     diff = [f'{k}={a.get(k)!r} there, {b.get(k)!r} now' for k in b if a.get(k) != b.get(k)]
     if diff: raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): '
                               'go on with the same ones, choose another folder, or pass fresh to start again')
 
-# %% ../nbs/04_train.ipynb #5a5df2b9
+# %% ../nbs/04_train.ipynb #31b4ed49
 def read_json(f):
     try: return json.loads(Path(f).read_text())
-    except ValueError as e: raise ValueError(f'{f} is damaged ({e}): remove its folder or pass fresh to start again') from None
+    except ValueError as e:
+        raise ValueError(f'{f} is damaged ({e}): remove its folder or pass fresh to start again') from None
 
 def is_finished(folder)->bool:
     "Does `folder` hold a finished training with all its files as they were written?"
@@ -458,6 +468,7 @@ def _clear(folder):
     if rank_distrib() == 0:
         for k in RUN_FILES: (folder/k).unlink(missing_ok=True)
 
+# %% ../nbs/04_train.ipynb #503f1863
 def _claim(folder, m, resume, say):
     "Is the run in `folder` finished, and if not, the state to go on from; refuses to lose or to mix runs"
     begun = [k for k in RUN_FILES[:-1] if (folder/k).exists()]
@@ -470,7 +481,7 @@ def _claim(folder, m, resume, say):
     if is_finished(folder): return True, None
     return False, last_checkpoint(folder, say)
 
-# %% ../nbs/04_train.ipynb #57ac5160
+# %% ../nbs/04_train.ipynb #41a1e021
 def _gate_info(csg):
     "What 'auto' became, and where the gate sits"
     return dict(layer=str(csg.place), rate=csg.rate, lambda2=csg.lam2, interval=list(csg.interval), gated_epochs=csg.epochs,
@@ -489,6 +500,7 @@ def _sorted_header(b):
     h += b' '*(-len(h) % 8)
     return len(h).to_bytes(8, 'little') + h + b[8+n:]
 
+# %% ../nbs/04_train.ipynb #fcb231f7
 def _finish(folder, m, learn, keeper):
     "Write the results, and last the manifest that says they are all there"
     model = {k:v.detach().cpu().contiguous().clone() for k,v in get_model(learn.model).state_dict().items()}
@@ -498,12 +510,13 @@ def _finish(folder, m, learn, keeper):
     m.update(finished=_now(), seconds=round(keeper.seconds, 2), files={k:_sha(v) for k,v in files.items()})
     write_json(folder/'manifest.json', m)
 
-# %% ../nbs/04_train.ipynb #aca0ea98
+# %% ../nbs/04_train.ipynb #983fbffe
 def _quiet(learn, bar):
     if bar: return
     learn.remove_cbs([o for o in learn.cbs if isinstance(o, ProgressCallback)])
     learn.logger = noop
 
+# %% ../nbs/04_train.ipynb #c7d2c080
 def train(
     p:Preset, # Recipe
     folder, # Where the run is kept
@@ -593,14 +606,15 @@ def features(
     h.remove()
     return tuple(torch.cat([o.as_subclass(Tensor) for o in os]) for os in (out, scores, ys))
 
-# %% ../nbs/04_train.ipynb #cdb67de8
+# %% ../nbs/04_train.ipynb #79ac59f6
 def mi_matrix(
     feats:Tensor, # Features [N,K]
     y:Tensor # Class numbers [N]
 )->Tensor: # [C,K] in nats
     "First version: mutual information of each filter's feature with each class, by scikit-learn (Sec. 4.1)"
     a, y = feats.double().numpy(), y.numpy()
-    return torch.tensor(np.stack([mutual_info_classif(a, y == c, random_state=0) for c in range(y.max()+1)]), dtype=torch.float32)
+    mi = [mutual_info_classif(a, y == c, random_state=0) for c in range(y.max()+1)]
+    return torch.tensor(np.stack(mi), dtype=torch.float32)
 
 def mis(
     mi:Tensor # [C,K]
@@ -608,7 +622,7 @@ def mis(
     "First version: the mutual information score, the mean over filters of their largest MI (Sec. 4.1)"
     return mi.max(0).values.mean().item()
 
-# %% ../nbs/04_train.ipynb #2e2f616a
+# %% ../nbs/04_train.ipynb #c84b41db
 def _measure(learn, folder, method):
     "Accuracy, MIS and density of one training, each with the number of images; keeps the MI matrix"
     a, s, y = features(learn)
@@ -617,10 +631,12 @@ def _measure(learn, folder, method):
     n, res = len(y), {}
     res['accuracy'] = dict(value=(s.argmax(1) == y).float().mean().item(), n=n)
     res['mis'] = dict(value=mis(mi), n=n, unit='nats')
-    if method == 'csg': G = load_file(folder/'gate.safetensors')['G']; res['density'] = dict(value=l1_density(G).item(), shape=list(G.shape))
+    if method == 'csg':
+        G = load_file(folder/'gate.safetensors')['G']
+        res['density'] = dict(value=l1_density(G).item(), shape=list(G.shape))
     return res
 
-# %% ../nbs/04_train.ipynb #b1e95635
+# %% ../nbs/04_train.ipynb #b85bedd8
 METHODS = ('std','csg')
 
 def _model_sha(d, m): return read_json(d/m/'manifest.json')['files']['model.safetensors']
@@ -631,6 +647,7 @@ def _old_metrics(d, m):
     r = read_json(d/'metrics.json')
     return r[m] if r['models'][m] == _model_sha(d, m) else None
 
+# %% ../nbs/04_train.ipynb #43b9321b
 def pair(
     p:Preset, # Recipe
     seed:int=0, # Of both trainings
@@ -657,17 +674,18 @@ def _write_pair(d, p, seed, res):
     report(d)
     return r
 
-# %% ../nbs/04_train.ipynb #b8d9b17c
+# %% ../nbs/04_train.ipynb #fb4876a0
 def gate_figure(
     d # Folder of a pair
 )->Figure:
     "The gate, filters sorted by the class they serve"
     G, m = load_file(Path(d)/'csg/gate.safetensors')['G'], read_json(Path(d)/'csg/manifest.json')
     fig = Figure(figsize=(8, 1.2 + .22*min(len(G), 40)), layout='constrained')
-    many = len(G) > 40
-    show_gate(G, None if many else m['data']['classes'], sort=True, title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
+    classes = m['data']['classes'] if len(G) <= 40 else None
+    show_gate(G, classes, sort=True, title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
     return fig
 
+# %% ../nbs/04_train.ipynb #c11f017c
 def mi_figure(
     d # Folder of a pair
 )->Figure:
@@ -685,94 +703,119 @@ def mi_figure(
     axs[0].set_ylabel('class'); fig.colorbar(im, ax=axs, label='MI (nats)')
     return fig
 
-# %% ../nbs/04_train.ipynb #dc669214
+# %% ../nbs/04_train.ipynb #671134fa
+def _curve(ax, hs, k, title):
+    "One column of both histories, gated epochs shaded"
+    for m,color in zip(METHODS, ('tab:gray','tab:red')):
+        rows = [r for r in hs[m] if r[k] != '']
+        x, y = [r['epoch']+1 for r in rows], [r[k] for r in rows]
+        if rows: ax.plot(x, y, color=color, label=m.upper(), marker='.', ms=3, lw=1)
+    for r in hs['csg']:
+        if r['path'] == 'CSG': ax.axvspan(r['epoch']+.5, r['epoch']+1.5, color='tab:red', alpha=.08, lw=0)
+    ax.set_title(title, fontsize=9); ax.set_xlabel('epoch')
+
 def history_figure(
     d # Folder of a pair
 )->Figure:
     "Accuracy on the test split, training loss and density over the epochs; gated epochs shaded"
     hs = {m:read_history(Path(d)/m/'history.csv') for m in METHODS}
     fig = Figure(figsize=(9, 2.8), layout='constrained')
-    axs = fig.subplots(1, 3)
-    for ax,(k,title) in zip(axs, [('accuracy','accuracy (test split, STD path)'), ('loss','training loss of the epoch\'s path'), ('density','L1-density of the gate')]):
-        for m,color in zip(METHODS, ('tab:gray','tab:red')):
-            rows = [r for r in hs[m] if r[k] != '']
-            if rows: ax.plot([r['epoch']+1 for r in rows], [r[k] for r in rows], color=color, label=m.upper(), marker='.', ms=3, lw=1)
-        for r in hs['csg']:
-            if r['path'] == 'CSG': ax.axvspan(r['epoch']+.5, r['epoch']+1.5, color='tab:red', alpha=.08, lw=0)
-        ax.set_title(title, fontsize=9); ax.set_xlabel('epoch')
+    axs, ks = fig.subplots(1, 3), ('accuracy','loss','density')
+    titles = ('accuracy (test split, STD path)', 'training loss of the epoch\'s path', 'L1-density of the gate')
+    for o in zip(axs, [hs]*3, ks, titles): _curve(*o)
     axs[1].set_yscale('log'); axs[2].set_ylim(0, 1.05); axs[0].legend(fontsize=8)
     return fig
 
-# %% ../nbs/04_train.ipynb #b508b89d
-FIGURES = dict(gate=(gate_figure, 'Which filter may speak for which class: the gate after training. Dark is open.'),
-               mi=(mi_figure, 'Mutual information of each filter with each class, test split. A class-specific filter has one bright cell in its column.'),
-               history=(history_figure, 'The trainings epoch by epoch. In shaded epochs CSG trains the gated path; accuracy is always that of the STD path.'))
+# %% ../nbs/04_train.ipynb #0e619500
+FIGURES = dict(
+    gate=(gate_figure, 'Which filter may speak for which class: the gate after training. Dark is open.'),
+    mi=(mi_figure, 'Mutual information of each filter with each class, test split. '
+                   'A class-specific filter has one bright cell in its column.'),
+    history=(history_figure, 'The trainings epoch by epoch. In shaded epochs CSG trains the gated path; '
+                             'accuracy is always that of the STD path.'))
 
 def _png(fig):
     buf = io.BytesIO()
     fig.savefig(buf, format='png', dpi=150)
     return buf.getvalue()
 
-def _img(png, alt): return (f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-                            f'<figcaption>{html.escape(alt)}</figcaption></figure>')
+def _img(png, alt):
+    "A figure with its picture inside the page"
+    alt, b64 = html.escape(alt), base64.b64encode(png).decode()
+    return f'<figure><img alt="{alt}" src="data:image/png;base64,{b64}"><figcaption>{alt}</figcaption></figure>'
 
-# %% ../nbs/04_train.ipynb #636e6aba
-_style = '''body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}p.sub{color:#555;margin-top:0}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}
-td:first-child,th:first-child{text-align:left}thead th{border-bottom:2px solid #888}
-.left td,.left th{text-align:left}.left td{font-family:ui-monospace,monospace;font-size:.8rem;overflow-wrap:anywhere}
-figure{margin:1.5rem 0}img{max-width:100%}figcaption{color:#555;font-size:.9rem}.warn{border-left:4px solid #c33;padding:.3rem .8rem;background:#fdf3f3}
-@media print{body{margin:0;max-width:none;font-size:11pt}figure,tr{break-inside:avoid}h2{break-after:avoid}}'''
+# %% ../nbs/04_train.ipynb #774489cb
+_style = '''
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.6rem;margin-bottom:.2rem} h2{font-size:1.15rem;margin-top:2rem} p.sub{color:#555;margin-top:0}
+table{border-collapse:collapse;margin:1rem 0} thead th{border-bottom:2px solid #888}
+td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}
+td:first-child,th:first-child,.left td,.left th{text-align:left}
+.left td{font-family:ui-monospace,monospace;font-size:.8rem;overflow-wrap:anywhere}
+figure{margin:1.5rem 0} img{max-width:100%} figcaption{color:#555;font-size:.9rem}
+.warn{border-left:4px solid #c33;padding:.3rem .8rem;background:#fdf3f3}
+@media print{body{margin:0;max-width:none;font-size:11pt} figure,tr{break-inside:avoid} h2{break-after:avoid}}
+'''
 
+# %% ../nbs/04_train.ipynb #dee9836b
 def _page(title, *parts):
+    "A whole page"
+    t = html.escape(title)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f'<title>{html.escape(title)}</title><style>{_style}</style></head>\n<body>\n' + '\n'.join(parts) + '\n</body></html>\n')
+            f'<title>{t}</title><style>{_style}</style></head>\n<body>\n<h1>{t}</h1>\n' + '\n'.join(parts) + '\n</body></html>\n')
+
+def _row(tag, cells): return '<tr>' + ''.join(f'<{tag}>{html.escape(str(o))}</{tag}>' for o in cells) + '</tr>'
 
 def _table(head, rows, cls=''):
-    cell = lambda t,o: f'<{t}>{html.escape(str(o))}</{t}>'
-    tr = lambda t,r: '<tr>' + ''.join(cell(t, o) for o in r) + '</tr>'
-    return f'<table class="{cls}"><thead>{tr("th", head)}</thead><tbody>' + ''.join(tr('td', r) for r in rows) + '</tbody></table>'
+    body = ''.join(_row('td', r) for r in rows)
+    return f'<table class="{cls}"><thead>{_row("th", head)}</thead><tbody>{body}</tbody></table>'
 
-# %% ../nbs/04_train.ipynb #73056b75
+# %% ../nbs/04_train.ipynb #a18b6bb8
 def _result_rows(r):
     "Rows of a pair's result table"
     v = lambda m,k: f'{r[m][k]["value"]:.4f}'
     diff = lambda k: f'{r["csg"][k]["value"] - r["std"][k]["value"]:+.4f}'
     return [['accuracy', v('std','accuracy'), v('csg','accuracy'), diff('accuracy'), r['csg']['accuracy']['n']],
             ['mutual information score (nats)', v('std','mis'), v('csg','mis'), diff('mis'), r['csg']['mis']['n']],
-            ['L1-density of the gate', '', v('csg','density'), '', '{} classes × {} filters'.format(*r['csg']['density']['shape'])]]
+            ['L1-density of the gate', '', v('csg','density'), '', ' classes × '.join(map(str, r['csg']['density']['shape'])) + ' filters']]
 
 def _provenance(d, ms):
     "What was run, where and when, as a table"
     m, rows = ms['csg'], []
     for k,v in m['preset'].items(): rows.append([k, v])
     for k,v in m.get('gate', {}).items(): rows.append([f'gate: {k}', v])
-    rows += [['seed', m['seed']], ['processes', m['processes']], ['device', m['device']], ['data SHA-256', m['data']['sha256']],
-             ['code', f'{m["code"]["version"]}, SHA-256 {m["code"]["sha256"]}'],
-             ['versions', ', '.join(f'{k} {v}' for k,v in m['versions'].items())]]
+    code = f'{m["code"]["version"]}, SHA-256 {m["code"]["sha256"]}'
+    versions = ', '.join(f'{k} {v}' for k,v in m['versions'].items())
+    rows += [['seed', m['seed']], ['processes', m['processes']], ['device', m['device']],
+             ['data SHA-256', m['data']['sha256']], ['code', code], ['versions', versions]]
     return rows + [[f'{k.upper()} training', f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
 
-# %% ../nbs/04_train.ipynb #d5447a89
-def _pair_report(d):
-    "Figures and report.html of one pair, from its files"
-    if not (d/'metrics.json').exists(): raise FileNotFoundError(f'{d}: no metrics.json here: the run is not finished, go on with resume')
-    r, ms = read_json(d/'metrics.json'), {m:read_json(d/m/'manifest.json') for m in METHODS}
+# %% ../nbs/04_train.ipynb #60eda6cf
+def _warn(s): return f'<p class="warn">{html.escape(s)}</p>' if s else ''
+
+def _draw(d):
+    "Draw and keep the figures of a pair; their pictures by name"
     make_folder(d/'figures')
     pngs = {k:_png(f(d)) for k,(f,_) in FIGURES.items()}
-    for k,v in pngs.items(): atomic_write(d/'figures'/f'{k}.png', v)
-    warn = ms['csg'].get('gate', {}).get('verdict')
-    title = f'CSG on {r["preset"]}, seed {r["seed"]}'
-    atomic_write(d/'report.html', _page(title, f'<h1>{html.escape(title)}</h1>',
-        f'<p class="sub">Two trainings from the same start, without (STD) and with (CSG) class-specific gates: {r["n_train"]} training images, '
-        f'measured on {r["n_test"]} test images.</p>', f'<p class="warn">{html.escape(warn)}</p>' if warn else '',
-        _table(['', 'STD', 'CSG', 'CSG − STD', 'N'], _result_rows(r)), *[_img(pngs[k], alt) for k,(_,alt) in FIGURES.items()],
+    atomic_write(*[(d/'figures'/f'{k}.png', v) for k,v in pngs.items()])
+    return pngs
+
+def _pair_report(d):
+    "Figures and report.html of one pair, from its files"
+    if not (d/'metrics.json').exists():
+        raise FileNotFoundError(f'{d}: no metrics.json here: the run is not finished, go on with resume')
+    r, ms, pngs = read_json(d/'metrics.json'), {m:read_json(d/m/'manifest.json') for m in METHODS}, _draw(d)
+    sub = (f'<p class="sub">Two trainings from the same start, without (STD) and with (CSG) class-specific gates: '
+           f'{r["n_train"]} training images, measured on {r["n_test"]} test images.</p>')
+    atomic_write(d/'report.html', _page(f'CSG on {r["preset"]}, seed {r["seed"]}', sub,
+        _warn(ms['csg'].get('gate', {}).get('verdict')), _table(['', 'STD', 'CSG', 'CSG − STD', 'N'], _result_rows(r)),
+        *[_img(pngs[k], alt) for k,(_,alt) in FIGURES.items()],
         '<h2>What was run</h2>', _table(['', ''], _provenance(d, ms), 'left')))
     return d/'report.html'
 
-# %% ../nbs/04_train.ipynb #1e01a08d
-SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'), 'MIS STD':('std','mis'), 'MIS CSG':('csg','mis'),
-           'MIS CSG − STD':('mis_difference',), 'L1-density':('csg','density')}
+# %% ../nbs/04_train.ipynb #418fd4a1
+SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'), 'MIS STD':('std','mis'),
+           'MIS CSG':('csg','mis'), 'MIS CSG − STD':('mis_difference',), 'L1-density':('csg','density')}
 
 def _value(r, path):
     for k in path: r = r[k]
@@ -784,36 +827,38 @@ def summarise(
     "Mean, standard deviation and each seed's numbers; `FileNotFoundError` if no seed is finished"
     folder = Path(folder)
     fs = sorted(folder.glob('seed*/metrics.json'), key=lambda f: f.stat().st_mtime_ns)
-    if not fs: raise FileNotFoundError(f'{folder}: no finished run (seed*/metrics.json) here: start one, or go on with resume')
-    rs = {f.parent.name:read_json(f) for f in fs}
-    last = rs[fs[-1].parent.name]
-    same = sorted((r for r in rs.values() if r['settings'] == last['settings']), key=lambda r: r['seed'])
-    vals = {k:[_value(r, path) for r in same] for k,path in SUMMARY.items()}
-    stats = {k:dict(mean=float(np.mean(v)), sd=float(np.std(v, ddof=1)) if len(v) > 1 else None) for k,v in vals.items()}
-    return dict(preset=last['preset'], settings=last['settings'], seeds=[r['seed'] for r in same], n_train=last['n_train'],
-        n_test=last['n_test'], unit_of_mis='nats', stats=stats, values=vals,
-        left_out=[k for k,r in rs.items() if r['settings'] != last['settings']])
+    if not fs: raise FileNotFoundError(f'{folder}: no finished run (seed*/metrics.json) here: start one, or resume it')
+    rs = [read_json(f) for f in fs]
+    last, out = rs[-1], [f.parent.name for f,r in zip(fs, rs) if r['settings'] != rs[-1]['settings']]
+    rs = sorted((r for r in rs if r['settings'] == last['settings']), key=lambda r: r['seed'])
+    vals = {k:[_value(r, path) for r in rs] for k,path in SUMMARY.items()}
+    return dict(preset=last['preset'], settings=last['settings'], seeds=[r['seed'] for r in rs], n_train=last['n_train'],
+                n_test=last['n_test'], unit_of_mis='nats', stats={k:_stats(v) for k,v in vals.items()}, values=vals, left_out=out)
 
-# %% ../nbs/04_train.ipynb #cdc9c8aa
+def _stats(v): return dict(mean=float(np.mean(v)), sd=float(np.std(v, ddof=1)) if len(v) > 1 else None)
+
+# %% ../nbs/04_train.ipynb #d986af5b
+def _summary_rows(s):
+    "Each seed's numbers; of several seeds also mean and sd"
+    rows = [[f'seed {k}', *[f'{v[i]:.4f}' for v in s['values'].values()]] for i,k in enumerate(s['seeds'])]
+    if len(rows) > 1: rows += [[k, *[f'{o[k]:.4f}' for o in s['stats'].values()]] for k in ('mean','sd')]
+    return rows
+
+def _seed_pictures(folder, k):
+    return [_img(_png(f(folder/f'seed{k}')), f'Seed {k}. {alt}') for f,alt in FIGURES.values()]
+
 def _summary_report(folder):
     "summary.json and report.html over the seeds"
     s = summarise(folder)
     write_json(folder/'summary.json', s)
-    n, f = len(s['seeds']), lambda v: '' if v is None else f'{v:.4f}'
-    rows = [[f'seed {k}', *[f(v[i]) for v in s['values'].values()]] for i,k in enumerate(s['seeds'])]
-    if n > 1: rows += [[k, *[f(o[k]) for o in s['stats'].values()]] for k in ('mean','sd')]
-    left = f'<p class="warn">Left out, run with other settings: {", ".join(s["left_out"])}</p>' if s['left_out'] else ''
-    links = ', '.join(f'<a href="seed{k}/report.html">seed {k}</a>' for k in s['seeds'])
-    title = f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}'
-    atomic_write(folder/'report.html', _page(title, f'<h1>{html.escape(title)}</h1>',
-        f'<p class="sub">Pairs of trainings without (STD) and with (CSG) class-specific gates: {s["n_train"]} training images, each '
-        f'number measured on N = {s["n_test"]} test images. MIS in nats.</p>', left, _table(['', *SUMMARY], rows),
-        f'<p>Each pair in full: {links}</p>', *_seed_pictures(folder, s['seeds'][:1]), '<h2>Settings</h2>',
-        _table(['',''], list(s['settings'].items()), 'left')))
+    n, links = len(s['seeds']), ', '.join(f'<a href="seed{k}/report.html">seed {k}</a>' for k in s['seeds'])
+    sub = (f'<p class="sub">Pairs of trainings without (STD) and with (CSG) class-specific gates: {s["n_train"]} training '
+           f'images, each number measured on N = {s["n_test"]} test images. MIS in nats.</p>')
+    left = s['left_out'] and f'Left out, run with other settings: {", ".join(s["left_out"])}'
+    atomic_write(folder/'report.html', _page(f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}', sub, _warn(left),
+        _table(['', *SUMMARY], _summary_rows(s)), f'<p>Each pair in full: {links}</p>', *_seed_pictures(folder, s['seeds'][0]),
+        '<h2>Settings</h2>', _table(['',''], list(s['settings'].items()), 'left')))
     return folder/'report.html'
-
-def _seed_pictures(folder, seeds):
-    return [_img(_png(f(folder/f'seed{k}')), f'Seed {k}. {alt}') for k in seeds for f,alt in FIGURES.values()]
 
 # %% ../nbs/04_train.ipynb #eb41aa4e
 def report(
