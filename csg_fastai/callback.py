@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CLOSE', 'csg_epochs', 'auto_rates', 'bound_at', 'CSG', 'CSGMetric']
 
-# %% ../nbs/01_callback.ipynb #f4bc79a9
-import math, warnings
+# %% ../nbs/01_callback.ipynb #7592efbc
+import json, math, warnings
 from fastai.basics import *
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.mixup import MixHandler
@@ -432,13 +432,13 @@ def load_state_dict(self:CSG, state):
     self.G, self._state = project(state['G'].float()), state
     self.history = [dict(h, path=_Path(h['path'])) for h in state['history']]
 
-# %% ../nbs/01_callback.ipynb #ccbe5441
+# %% ../nbs/01_callback.ipynb #fb8be4b7
 @patch
 def save(self:CSG, file):
     "Save the gate [C,K], its place and the schedule to `file` (safetensors)"
     if self.G is None: raise ValueError('there is no gate yet: fit first')
-    meta = dict(layer=str(self.place.name if self.place else ''), period=self.period, n_csg=self.n_csg, psi=self.psi)
-    save_file({'G': self.G.detach().cpu().contiguous()}, str(file), {k: str(v) for k, v in meta.items()})
+    meta = dict(layer=self.place.name if self.place else '', period=self.period, n_csg=self.n_csg, psi=self.psi)
+    save_file({'G': self.G.detach().cpu().contiguous()}, str(file), {'csg': json.dumps(meta)})
 
 @patch
 def load(self:CSG, file):

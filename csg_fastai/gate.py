@@ -49,7 +49,7 @@ def ideal_gap(
     tv  = (logits_G.softmax(1) - logits.softmax(1)).abs().sum(1).mean()/2
     return dict(ce=ce.item(), acc=acc.item(), tv=tv.item())
 
-# %% ../nbs/00_gate.ipynb #33edbc94
+# %% ../nbs/00_gate.ipynb #526d1635
 def _revive(G, prev):
     "Class of a dead column [K]: its largest value before the step; among equals, the least pushed down"
     if prev is None: return G.argmax(0)
@@ -60,7 +60,7 @@ def _project(G, prev=None):
     top  = G.clamp(min=0).amax(0)                        # [K]
     dead = top < torch.finfo(G.dtype).tiny
     hot  = F.one_hot(_revive(G, prev), len(G)).T.to(G.dtype)
-    return torch.where(dead, hot, G.clamp(min=0) / top.masked_fill(dead, 1))
+    return torch.where(dead, hot, G.clamp(min=0) / top.masked_fill(dead, 1)).contiguous()
 
 # %% ../nbs/00_gate.ipynb #264a5dd9
 def project(
