@@ -26,8 +26,8 @@ def csg_epochs(
     "Epochs that run the CSG path (Sec. 3.3; App. B): the last `n_csg` of each `period`, never the last of all"
     return [e for e in range(warmup, n_epoch-1) if e % period >= period-n_csg]
 
-# %% ../nbs/01_callback.ipynb #2d3319b9
-CLOSE = (.34, .65) # default part of the gated steps in which the gate closes
+# %% ../nbs/01_callback.ipynb #c400846e
+CLOSE = (.34, .8) # default part of the gated steps in which the gate closes
 
 def auto_rates(
     N:int, # gated optimizer steps in which the gate moves
@@ -39,7 +39,7 @@ def auto_rates(
     "What is 'auto' so that the total push is `kappa`; both: the rate is the paper's 0.1 and lambda2 follows"
     push = kappa*(1-momentum)/N                        # rate*lambda2
     if gate_lr == 'auto': gate_lr = push/lambda2 if lambda2 not in ('auto', 0) else .1
-    if lambda2 == 'auto': lambda2 = push/gate_lr
+    if lambda2 == 'auto': lambda2 = push/gate_lr if gate_lr else 0.
     return gate_lr, lambda2
 
 # %% ../nbs/01_callback.ipynb #07deb175
@@ -55,7 +55,7 @@ def bound_at(
     if p < a: return None
     return start + (g-start)*min(1., (p-a)/(b-a))
 
-# %% ../nbs/01_callback.ipynb #318cd8e7
+# %% ../nbs/01_callback.ipynb #a21f847b
 class CSG(Callback):
     "Train class-specific filters: alternate the STD path with a path gated by the label (Alg. 1)"
     order, run_valid = GradientClip.order+1, False
@@ -84,16 +84,19 @@ class CSG(Callback):
         store_attr(but='gate')
         self.G, self.place, self.history, self.live = None, None, [], False
         self._check_args()
+        if fixed and gate is None: raise ValueError('fixed=True keeps the gate as it is: pass gate=, for example fixed_gate(C, K, m1, m2)')
         if gate is not None: self.G = project(torch.as_tensor(gate).float())
 
-# %% ../nbs/01_callback.ipynb #c82fe42c
+# %% ../nbs/01_callback.ipynb #0e8701c6
 @patch
 def _check_args(self:CSG):
     "One clear line for arguments that can't work"
     def need(ok, msg): 
         if not ok: raise ValueError(msg)
-    need(self.period >= 1 and 1 <= self.n_csg <= self.period,
-         f'n_csg={self.n_csg} of period={self.period} epochs: pass 1 <= n_csg <= period')
+    whole = all(isinstance(o, int) for o in (self.period, self.n_csg, self.warmup))
+    need(whole and 1 <= self.n_csg <= self.period and self.warmup >= 0, f'n_csg={self.n_csg} of period={self.period} '
+         f'epochs after warmup={self.warmup}: pass whole numbers, 1 <= n_csg <= period and warmup >= 0')
+    need(self.lambda1 >= 0, f'lambda1={self.lambda1}: pass a number >= 0')
     need(self.scheme in ('alternate', 'joint'), f"scheme={self.scheme!r}: use 'alternate' or 'joint'")
     need(self.psi in PSI, f'psi={self.psi!r} is unknown: use one of {", ".join(PSI)}')
     need(self.close is None or 0 <= self.close[0] < self.close[1] <= 1,
@@ -156,23 +159,25 @@ def _columns(self:CSG):
     now = lambda k: self.history[-1][k] if self.history else float('nan')
     return [CSGMetric(partial(now, k), k) for k in ('path', 'ce', 'penalty', 'density')]
 
-# %% ../nbs/01_callback.ipynb #2ba63cf6
+# %% ../nbs/01_callback.ipynb #0d3870fe
 @patch
 def before_fit(self:CSG):
     "Plan the gated epochs; add the columns path, ce, penalty and density to Recorder"
     self._cleanup()
     self.live = not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds')
     if not self.live: return
+    if len(self.learn._grab_cbs(CSG)) > 1: raise ValueError('two CSG callbacks in one fit: pass it to the Learner or to fit, once')
     if not len(self.dls.train): raise ValueError('the training loader is empty (no full batch): pass more images, '
                                                  'a smaller bs, or drop_last=False')
     joint = self.scheme == 'joint'
     self.epochs = list(range(self.n_epoch)) if joint else csg_epochs(self.n_epoch, self.period, self.n_csg, self.warmup)
     if not self.epochs: warn(f'CSG: no gated epoch in a fit of {self.n_epoch} with period={self.period}, '
         f'warmup={self.warmup} (the last epoch is always STD): the gate stays as it is; fit longer or pass a smaller period')
-    self.history, self.opt_G, self.n_step = [], None, 0
+    if '_state' not in self.__dict__: self.history = []
+    self.opt_G, self.n_step = None, 0
     self.learn.metrics = list(self.learn.metrics) + self._columns()
 
-# %% ../nbs/01_callback.ipynb #86eae184
+# %% ../nbs/01_callback.ipynb #6dad08a9
 @patch
 def _setup(self:CSG):
     "Find the gate's place; make or check the gate; make its optimizer"
@@ -186,7 +191,18 @@ def _setup(self:CSG):
     self.G = nn.Parameter(self.G.detach().to(self.learn.xb[0].device).clone())
     self.interval = density_interval(C, K, self.g)
     if torch.distributed.is_initialized(): torch.distributed.broadcast(self.G.data, 0)
+    self._check_place(model)
     self._make_opt()
+
+# %% ../nbs/01_callback.ipynb #9b4ba7e2
+@patch
+def _check_place(self:CSG, model):
+    "Warn if the filters are frozen, or if a loaded gate was made for another layer"
+    ws = [p for p in model.get_submodule(self.place.name).parameters() if p.ndim == 4] or [p for p in model.parameters() if p.ndim == 4]
+    if ws and not any(p.requires_grad for p in ws) and self.std_layers is None and self.csg_layers is None:
+        warn(f'CSG: the filters under the gate ({self.place}) are frozen and can\'t specialise: call learn.unfreeze() first')
+    was = self.__dict__.pop('saved', {}).get('layer')
+    if was and was != self.place.name: warn(f'CSG: the loaded gate was made for `{was}`, not for `{self.place.name}`: pass layer={was!r}')
 
 # %% ../nbs/01_callback.ipynb #6072520d
 @patch
@@ -209,11 +225,11 @@ def _make_opt(self:CSG):
     self.opt_G, self.start = opt, self.G.detach().sum().item()
     if s := self.__dict__.pop('_state', None): opt.load_state_dict(s['opt']); self.start = s['start']
 
-# %% ../nbs/01_callback.ipynb #b3a7a2dc
+# %% ../nbs/01_callback.ipynb #8f93007b
 @patch
 def _weights(self:CSG, y):
     "Labels as one-hot weights [B,C]"
-    return y if y.is_floating_point() else F.one_hot(y, len(self.G)).float()
+    return y.float() if y.ndim == 2 else F.one_hot(y, len(self.G)).float()
 
 @patch
 def labels(self:CSG):
@@ -235,10 +251,11 @@ def _check_labels(self:CSG, y):
     elif y.ndim == 2 and y.shape[1] == C and not self.multi_label and ((y.float().sum(1)-1).abs() > 1e-3).any():
         raise ValueError('label weights do not sum to 1: for several classes an image pass multi_label=True')
 
-# %% ../nbs/01_callback.ipynb #b88d1a59
+# %% ../nbs/01_callback.ipynb #b3bca8da
 @patch
 def _gate_map(self:CSG, m):
     "The gated map of the current batch"
+    self.reached = True
     return apply_gate(m, gate_rows(self.G, self.labels(), self.multi_label))
 
 @patch
@@ -247,12 +264,13 @@ def before_batch(self:CSG):
     if not self.live: return
     if self.opt_G is None: self._setup(); self._check_labels(self.labels())
     if self.device_is_cpu(): self._check_labels(self.labels())
+    self.reached = False
     if self.gated and self.scheme == 'alternate': self._handle = self.place.hook(get_model(self.learn.model), self._gate_map)
 
 @patch
 def device_is_cpu(self:CSG): return self.G.device.type == 'cpu'
 
-# %% ../nbs/01_callback.ipynb #2ce92146
+# %% ../nbs/01_callback.ipynb #978ab12d
 @patch
 def after_pred(self:CSG):
     "Unhook; in the joint scheme, run the second path"
@@ -270,7 +288,9 @@ def after_loss(self:CSG):
     if self.gated and self.scheme == 'alternate': self.learn.loss_grad = self.learn.loss_grad*self.lambda1
     elif self.gated: loss = self._add_joint()
     n = len(self.learn.yb[0])
-    self.ce_sum, self.n_seen = self.ce_sum + loss.mean()*n, self.n_seen + n
+    if not self.n_seen: self.ce_sum = torch.zeros((), device=loss.device)
+    self.ce_sum += loss.mean()*n
+    self.n_seen += n
 
 # %% ../nbs/01_callback.ipynb #0b7c2bd5
 @patch
@@ -283,7 +303,7 @@ def _add_joint(self:CSG):
     del self.pred_G
     return loss_G.detach()
 
-# %% ../nbs/01_callback.ipynb #8a0e5541
+# %% ../nbs/01_callback.ipynb #3ee54189
 @patch
 def progress(self:CSG):
     "How much of the gated training is done, 0 to 1"
@@ -293,13 +313,14 @@ def progress(self:CSG):
 def _ce_grad(self:CSG):
     "Gradient of the cross-entropy at the gate, unscaled and averaged over processes [C,K]"
     grad, scaler = self.G.grad, getattr(self.learn, 'scaler', None)
-    if scaler is not None: grad = grad/scaler.get_scale()
+    if grad is None: grad = torch.zeros_like(self.G)       # no image here had a label
+    if scaler is not None: grad = torch.where(grad.isfinite().all(), grad/scaler.get_scale(), 0.)
     if torch.distributed.is_initialized():
         torch.distributed.all_reduce(grad)
         grad = grad/torch.distributed.get_world_size()
     return grad
 
-# %% ../nbs/01_callback.ipynb #fd0ca4a1
+# %% ../nbs/01_callback.ipynb #02fa1c60
 @patch
 def _gate_step(self:CSG):
     "G <- projection of a step down the gradient of lambda1*CE + lambda2*d(|G|_1, g) (Alg. 1, lines 5-8)"
@@ -310,15 +331,18 @@ def _gate_step(self:CSG):
         self.G.grad = self._ce_grad() + self.lam2*sparsity_grad(self.G, bound, self.psi)
         prev = self.G.clone()
         self.opt_G.step()
-        if self.device_is_cpu(): self.G.copy_(project(self.G, prev))
-        else: self.G.copy_(_project(self.G, prev))         # no wait for the device; checked after the epoch
+        try: new = (project if self.device_is_cpu() else _project)(self.G, prev)  # a GPU isn't waited for: checked after the epoch
+        except ValueError: self.G.copy_(prev); raise
+        self.G.copy_(new)
     self.n_step += 1
 
 @patch
 def before_step(self:CSG):
     "Step the gate with the network; give the network its own rate in gated epochs"
     if not self.gated: return
-    if not self.fixed and self.G.grad is not None: self._gate_step()
+    if not self.reached: raise ValueError(f'the gated batch did not run the hook at `{self.place.name}`: a model from torch.compile '
+                                          'ignores it; train the plain model and compile it afterwards')
+    if not self.fixed: self._gate_step()
     if self.csg_lr is not None: self._set_csg_lr()
 
 @patch
@@ -326,7 +350,7 @@ def after_step(self:CSG):
     "Drop the gate's gradient, also after a step that mixed precision skipped"
     if self.G is not None: self.G.grad = None
 
-# %% ../nbs/01_callback.ipynb #44fec748
+# %% ../nbs/01_callback.ipynb #cee2d7ca
 @patch
 def before_train(self:CSG):
     "Choose the epoch's path and its trainable modules"
@@ -349,13 +373,14 @@ def _mean_ce(self:CSG):
 
 @patch
 def after_train(self:CSG):
-    "Note the epoch's path, cross-entropy, penalty and density"
+    "Note the epoch's path, rate, cross-entropy, penalty and density"
+    lr = float(self.learn.opt.hypers[-1]['lr']) if self.learn.opt is not None else None
     self._std_lr()
     if not self.live or self.opt_G is None: return
     if not torch.isfinite(self.G).all(): raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: '
                                                            'lower the learning rate or check the images')
     K = self.G.shape[1]
-    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated), ce=self._mean_ce(),
+    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated), lr=lr, ce=self._mean_ce(),
         penalty=(self.lam2*sparsity(self.G.detach(), self.g or K, self.psi)).item(), density=l1_density(self.G.detach()).item()))
 
 # %% ../nbs/01_callback.ipynb #39dfe9e6
@@ -399,7 +424,7 @@ def _std_lr(self:CSG):
     "Give the network its own rate back"
     if lrs := self.__dict__.pop('_lrs', None): self.learn.opt.set_hyper('lr', lrs)
 
-# %% ../nbs/01_callback.ipynb #b5f8fef8
+# %% ../nbs/01_callback.ipynb #61bd01a5
 @patch
 def verdict(self:CSG, tol:float=.1):
     "What went wrong with the gate, in a line; None if nothing: the density ends within `tol` of its interval, and not too early"
@@ -410,8 +435,11 @@ def verdict(self:CSG, tol:float=.1):
     if last['density'] > top: return (f'CSG: the gate did not close: density {last["density"]:.3f} is above its interval '
         f'[{self.interval[0]:.3g}, {self.interval[1]:.3g}]; fit longer, raise n_csg, lambda2 or gate_lr, or leave them to \'auto\'')
     shut = first(h['epoch'] for h in self.history if h['density'] <= top)
-    if shut < n/4 and self.start > top*self.G.numel(): return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the gated '
-        'path reads the label from it before there are features; lower lambda2 or gate_lr, or leave them and close= to their defaults')
+    if n > 3 and shut < n/3 and self.start > top*self.G.numel(): return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
+        'gated path reads the label from it before there are features; lower lambda2 or gate_lr, or leave them and close= to their defaults')
+    std = [h['ce'] for h in self.history if not h['path']]
+    if std and std[-1] > 1.2*min(std) + .05: return (f'CSG: the plain path did not recover from the gated epochs: its cross-entropy ends at '
+        f'{std[-1]:.3g} and was {min(std):.3g}; fit longer, lower csg_lr, or close the gate later')
 
 @patch
 def after_fit(self:CSG):
@@ -419,10 +447,11 @@ def after_fit(self:CSG):
     if self.live and self.learn.epoch == self.n_epoch-1 and (v := self.verdict()): warn(v)
     self._cleanup()
 
-# %% ../nbs/01_callback.ipynb #b329875f
+# %% ../nbs/01_callback.ipynb #f03bba9e
 @patch
 def state_dict(self:CSG):
     "Gate, its optimizer and the closing's start, for a fit that goes on with `start_epoch`"
+    if self.__dict__.get('opt_G') is None: raise ValueError('there is no gate yet: fit first')
     return dict(G=self.G.detach().cpu().clone(), opt=self.opt_G.state_dict(), start=self.start,
                 history=[dict(h, path=int(h['path'])) for h in self.history])
 
@@ -432,12 +461,13 @@ def load_state_dict(self:CSG, state):
     self.G, self._state = project(state['G'].float()), state
     self.history = [dict(h, path=_Path(h['path'])) for h in state['history']]
 
-# %% ../nbs/01_callback.ipynb #fb8be4b7
+# %% ../nbs/01_callback.ipynb #3effbe82
 @patch
 def save(self:CSG, file):
     "Save the gate [C,K], its place and the schedule to `file` (safetensors)"
     if self.G is None: raise ValueError('there is no gate yet: fit first')
     meta = dict(layer=self.place.name if self.place else '', period=self.period, n_csg=self.n_csg, psi=self.psi)
+    if not Path(file).parent.is_dir(): raise FileNotFoundError(f'no folder {Path(file).parent}: make it before csg.save')
     save_file({'G': self.G.detach().cpu().contiguous()}, str(file), {'csg': json.dumps(meta)})
 
 @patch
@@ -445,7 +475,7 @@ def load(self:CSG, file):
     "Load a gate that `save` wrote; `ValueError` if `file` holds none"
     if not Path(file).is_file(): raise FileNotFoundError(f'no gate file {file}: pass the path that csg.save wrote')
     try:
-        with safe_open(str(file), 'pt') as f: G = f.get_tensor('G')
+        with safe_open(str(file), 'pt') as f: G, self.saved = f.get_tensor('G'), json.loads((f.metadata() or {}).get('csg', '{}'))
     except Exception as e: raise ValueError(f'{file} holds no gate ({e}): pass a file that csg.save wrote') from None
     self.G = project(G)
     return self
