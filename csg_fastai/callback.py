@@ -424,7 +424,7 @@ def _std_lr(self:CSG):
     "Give the network its own rate back"
     if lrs := self.__dict__.pop('_lrs', None): self.learn.opt.set_hyper('lr', lrs)
 
-# %% ../nbs/01_callback.ipynb #61bd01a5
+# %% ../nbs/01_callback.ipynb #5f30f9d1
 @patch
 def verdict(self:CSG, tol:float=.1):
     "What went wrong with the gate, in a line; None if nothing: the density ends within `tol` of its interval, and not too early"
@@ -435,7 +435,7 @@ def verdict(self:CSG, tol:float=.1):
     if last['density'] > top: return (f'CSG: the gate did not close: density {last["density"]:.3f} is above its interval '
         f'[{self.interval[0]:.3g}, {self.interval[1]:.3g}]; fit longer, raise n_csg, lambda2 or gate_lr, or leave them to \'auto\'')
     shut = first(h['epoch'] for h in self.history if h['density'] <= top)
-    if n > 3 and shut < n/3 and self.start > top*self.G.numel(): return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
+    if n >= 6 and shut < n/3 and self.start > top*self.G.numel(): return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
         'gated path reads the label from it before there are features; lower lambda2 or gate_lr, or leave them and close= to their defaults')
     std = [h['ce'] for h in self.history if not h['path']]
     if std and std[-1] > 1.2*min(std) + .05: return (f'CSG: the plain path did not recover from the gated epochs: its cross-entropy ends at '

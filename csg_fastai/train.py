@@ -366,7 +366,7 @@ def after_train(self:Keeper):
     self.mean_loss = (t[0]/t[1]).cpu()
     self._check(self.mean_loss)
 
-# %% ../nbs/04_train.ipynb #28cb0b83
+# %% ../nbs/04_train.ipynb #c5ebbc40
 COLUMNS = 'epoch path lr loss valid_loss accuracy penalty density'.split()
 
 @patch
@@ -378,7 +378,7 @@ def row(self:Keeper)->dict:
              valid_loss=float(r['valid_loss']), accuracy=float(r['accuracy']), penalty='', density='')
     if self.csg:
         h = self.csg.history[-1]
-        r.update(path=str(h['path']), penalty=float(h['penalty']), density=float(h['density']))
+        r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']), density=float(h['density']))
     return r
 
 # %% ../nbs/04_train.ipynb #f5374cb0
