@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLOSE', 'csg_epochs', 'auto_rates', 'bound_at', 'CSG', 'CSGMetric']
 
-# %% ../nbs/01_callback.ipynb #7592efbc
+# %% ../nbs/01_callback.ipynb #d7825928
 import json, math, warnings
 from fastai.basics import *
 from fastai.callback.fp16 import MixedPrecision
@@ -14,7 +14,7 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from safetensors.torch import save_file, safe_open
 from .gate import *
 from .gate import _project
-from .models import find_place, Place
+from .models import find_place, Place, _logits, _untouched
 
 # %% ../nbs/01_callback.ipynb #82320a8a
 def csg_epochs(
@@ -177,14 +177,19 @@ def before_fit(self:CSG):
     self.opt_G, self.n_step = None, 0
     self.learn.metrics = list(self.learn.metrics) + self._columns()
 
-# %% ../nbs/01_callback.ipynb #6dad08a9
+# %% ../nbs/01_callback.ipynb #ba6fcf21
+@patch
+def _n_scores(self:CSG, model):
+    "Class scores that the model gives: C where the DataLoaders don't say it"
+    with _untouched(model): return _logits(model(*[x[:2] for x in self.learn.xb])).shape[-1]
+
 @patch
 def _setup(self:CSG):
     "Find the gate's place; make or check the gate; make its optimizer"
     model = get_model(self.learn.model)
     self.place = find_place(model, self.learn.xb, self.layer)
-    C, K = self.n_classes or getattr(self.learn.dls, 'c', None), self.place.K
-    if not C or C < 2: raise ValueError(f'{C or "no"} classes: CSG needs at least 2; pass n_classes=')
+    C, K = self.n_classes or getattr(self.learn.dls, 'c', None) or self._n_scores(model), self.place.K
+    if C < 2: raise ValueError(f'{C} class: CSG needs at least 2; pass n_classes=')
     if self.G is None: self.G = torch.ones(C, K)
     if self.G.shape != (C, K): raise ValueError(f'the gate is {tuple(self.G.shape)}, but the model and data need '
         f'[C,K]=({C}, {K}) for {self.place}: load the gate that belongs to them, or reset G to None')
