@@ -130,7 +130,7 @@ def _set_learn(self, learn):
 
 CSG.learn = property(_get_learn, _set_learn)
 
-# %% ../nbs/01_callback.ipynb #f5117cd7
+# %% ../nbs/01_callback.ipynb #367f9097
 @patch
 def _unhook(self:CSG):
     "Take the gate's hook off the model"
@@ -141,7 +141,7 @@ def _cleanup(self:CSG):
     "Leave model and Learner as they were"
     self._unhook(); self._unfreeze(); self._std_lr()
     self.live = self.gated = False
-    if self.G is not None: self.G.grad = None
+    if self.G is not None: self.G.grad = None; self.G.requires_grad_(False)
     for o in ('pred_G', 'loss_G'): self.__dict__.pop(o, None)
     if self.learn is not None: self.learn.metrics = [m for m in self.learn.metrics if not isinstance(m, CSGMetric)]
 
@@ -159,12 +159,13 @@ def _columns(self:CSG):
     now = lambda k: self.history[-1][k] if self.history else float('nan')
     return [CSGMetric(partial(now, k), k) for k in ('path', 'ce', 'penalty', 'density')]
 
-# %% ../nbs/01_callback.ipynb #0d3870fe
+# %% ../nbs/01_callback.ipynb #d87a9083
 @patch
 def before_fit(self:CSG):
     "Plan the gated epochs; add the columns path, ce, penalty and density to Recorder"
     self._cleanup()
-    self.live = not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds')
+    checking = self.learn.lock.locked()                    # `validate` announces a fit, too
+    self.live = not checking and not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds')
     if not self.live: return
     if len(self.learn._grab_cbs(CSG)) > 1: raise ValueError('two CSG callbacks in one fit: pass it to the Learner or to fit, once')
     if not len(self.dls.train): raise ValueError('the training loader is empty (no full batch): pass more images, '
@@ -177,7 +178,7 @@ def before_fit(self:CSG):
     self.opt_G, self.n_step = None, 0
     self.learn.metrics = list(self.learn.metrics) + self._columns()
 
-# %% ../nbs/01_callback.ipynb #ba6fcf21
+# %% ../nbs/01_callback.ipynb #85a9f163
 @patch
 def _n_scores(self:CSG, model):
     "Class scores that the model gives: C where the DataLoaders don't say it"
@@ -190,6 +191,7 @@ def _setup(self:CSG):
     self.place = find_place(model, self.learn.xb, self.layer)
     C, K = self.n_classes or getattr(self.learn.dls, 'c', None) or self._n_scores(model), self.place.K
     if C < 2: raise ValueError(f'{C} class: CSG needs at least 2; pass n_classes=')
+    if self.n_classes and C > (n := self._n_scores(model)): raise ValueError(f'n_classes={C}, but the model gives {n} scores')
     if self.G is None: self.G = torch.ones(C, K)
     if self.G.shape != (C, K): raise ValueError(f'the gate is {tuple(self.G.shape)}, but the model and data need '
         f'[C,K]=({C}, {K}) for {self.place}: load the gate that belongs to them, or reset G to None')
@@ -429,12 +431,13 @@ def _std_lr(self:CSG):
     "Give the network its own rate back"
     if lrs := self.__dict__.pop('_lrs', None): self.learn.opt.set_hyper('lr', lrs)
 
-# %% ../nbs/01_callback.ipynb #5f30f9d1
+# %% ../nbs/01_callback.ipynb #1a7ba010
 @patch
 def verdict(self:CSG, tol:float=.1):
     "What went wrong with the gate, in a line; None if nothing: the density ends within `tol` of its interval, and not too early"
     seen = [h for h in self.history if h['path']]
-    if not seen or self.fixed: return
+    if self.fixed: return
+    if not seen: return 'CSG: no gated epoch yet, the gate is untouched: fit longer, or pass a smaller period'
     top, last = self.interval[1]*(1+tol), self.history[-1]
     n = self.history[-1]['epoch'] + 1
     if last['density'] > top: return (f'CSG: the gate did not close: density {last["density"]:.3f} is above its interval '
@@ -449,7 +452,7 @@ def verdict(self:CSG, tol:float=.1):
 @patch
 def after_fit(self:CSG):
     "Say what went wrong, if anything; leave no trace"
-    if self.live and self.learn.epoch == self.n_epoch-1 and (v := self.verdict()): warn(v)
+    if self.live and self.epochs and self.learn.epoch == self.n_epoch-1 and (v := self.verdict()): warn(v)
     self._cleanup()
 
 # %% ../nbs/01_callback.ipynb #f03bba9e

@@ -45,13 +45,16 @@ def plain_errors(
         print(f'{prog}: {_why(e)}', file=sys.stderr)
         raise SystemExit(130 if isinstance(e, KeyboardInterrupt) else 1) from None
 
-# %% ../nbs/13_cli.ipynb #bf333632
+# %% ../nbs/13_cli.ipynb #adddc083
 def parse_hyper(
     s:str # 'name=value, name=value' with Python values; or None
 )->dict:
     "Hyperparameters from text; `ValueError` for what is not of that form"
     if not s: return {}
-    try: return {k.arg:ast.literal_eval(k.value) for k in ast.parse(f'f({s})', mode='eval').body.keywords}
+    try:
+        call = ast.parse(f'f({s})', mode='eval').body
+        if call.args: raise ValueError
+        return {k.arg:ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError):
         raise ValueError(f'--hyper {s!r} is not of the form "name=value, name=value" with numbers or quoted text') from None
 

@@ -135,7 +135,7 @@ def fixed_gate(
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 
-# %% ../nbs/00_gate.ipynb #ffeccae5
+# %% ../nbs/00_gate.ipynb #dbd61edc
 def filter_order(
     G:Tensor # gate or any matrix classes x filters [C,K]
 )->Tensor: # filter numbers [K]: by class of the largest entry, then by how little the others have
@@ -153,7 +153,8 @@ def show_gate(
     "Draw a gate: classes down, filters across, dark is open (Fig. 4a)"
     import matplotlib.pyplot as plt
     G = G.detach().float().cpu()
-    if ax is None: ax = plt.subplots(figsize=(max(3, G.shape[1]/10), max(1.6, len(G)/5)))[1]
+    size = min(10, max(3, G.shape[1]/10)), min(8, max(2, len(G)/5))
+    if ax is None: ax = plt.subplots(figsize=size, layout='constrained')[1]
     ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys', vmin=0, vmax=1, aspect='auto')
     ax.set(xlabel='filter', ylabel='class', title=title or f'density {l1_density(G):.3f}')
     if classes is not None: ax.set_yticks(range(len(G)), classes, fontsize=7)

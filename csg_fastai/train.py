@@ -101,7 +101,7 @@ def preset(
     over = {k:v for k,v in over.items() if v is not None}
     return _check_preset(dataclasses.replace(p, **_other_model(p, over), **over))
 
-# %% ../nbs/04_train.ipynb #a7089801
+# %% ../nbs/04_train.ipynb #9b71fc97
 def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
@@ -119,6 +119,7 @@ def _check_preset(p):
     for k,known in (('opt', ('sgd','adam')), ('sched', ('steps','one_cycle','flat'))):
         if getattr(p, k) not in known: raise _unknown(k, getattr(p, k), known)
     if p.density is not None and not 0 < p.density <= 1: raise ValueError(f'density={p.density}: pass a share in (0,1]')
+    CSG(**{k:getattr(p, k) for k in CSG_ARGS})             # refuse its arguments now, not after the STD training
     return p
 
 # %% ../nbs/04_train.ipynb #61ace770
@@ -855,7 +856,7 @@ def _summary_report(folder):
         '<h2>Settings</h2>', _table(['',''], list(s['settings'].items()), 'left')))
     return folder/'report.html'
 
-# %% ../nbs/04_train.ipynb #eb41aa4e
+# %% ../nbs/04_train.ipynb #925364f3
 def report(
     path # A training's, a pair's (seed), a preset's, or all runs' folder
 )->list: # Paths of the pages
@@ -866,7 +867,7 @@ def report(
     if any((d/m).is_dir() for m in METHODS): return [_pair_report(d)]
     seeds = sorted(o for o in d.glob('seed*') if o.is_dir())
     if seeds: return [*[_pair_report(o) for o in seeds if (o/'metrics.json').exists()], _summary_report(d)]
-    subs = sorted({o.parent for o in d.glob('*/seed*') if o.is_dir()})
+    subs = sorted({o.parent.parent for o in d.glob('*/seed*/metrics.json')})
     if not subs: raise FileNotFoundError(f'{d}: no run in this folder: pass runs/<preset>, or runs/<preset>/seed<k>')
     return [o for s in subs for o in report(s)]
 
