@@ -6,10 +6,11 @@
 __all__ = ['CSG_ARGS', 'PRESETS', 'COLUMNS', 'RUN_FILES', 'METHODS', 'FIGURES', 'WORDS', 'SUMMARY', 'Preset', 'preset', 'build',
            'rng_state', 'set_rng', 'step_lr', 'atomic_write', 'write_json', 'make_folder', 'pack', 'unpack',
            'save_checkpoint', 'read_checkpoint', 'last_checkpoint', 'Keeper', 'history_csv', 'read_history',
-           'read_json', 'is_finished', 'train', 'load_run', 'distributed', 'features', 'mi_matrix', 'mis', 'pair',
-           'gate_figure', 'mi_figure', 'history_figure', 'summarise', 'report', 'run']
+           'read_json', 'is_finished', 'train', 'load_run', 'distributed', 'pair', 'gate_figure', 'mi_figure',
+           'history_figure', 'summarise', 'report', 'run', 'keep_pretrained', 'pretrained_names', 'load_pretrained',
+           'keep_arrays', 'load_arrays']
 
-# %% ../nbs/04_train.ipynb #61b22db5
+# %% ../nbs/04_train.ipynb #dd06c2bc
 import base64, csv, dataclasses, difflib, hashlib, html, inspect, io, json, os, platform, random, sys, tempfile, time
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -20,15 +21,18 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos
 from fastai.distributed import DistributedDL
 from matplotlib.figure import Figure
+from safetensors import safe_open
 from safetensors.torch import load_file, save as to_safetensors
-from sklearn.feature_selection import mutual_info_classif
 import csg_fastai
+from .activations import cached
 from .callback import CSG
 from .data import checksum, get_dls
-from .gate import filter_order, l1_density, show_gate
+from .gate import filter_order, fixed_gate, l1_density, show_gate
 from .models import create_net, find_place
+from .mutual_info import mis, mutual_info_matrix
+from .results import results_dir
 
-# %% ../nbs/04_train.ipynb #d83b9db8
+# %% ../nbs/04_train.ipynb #5b11a14d
 CSG_ARGS = 'period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
 _csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
 
@@ -63,17 +67,20 @@ class Preset:
     std_layers:tuple=_csg['std_layers'] # Modules trained in STD training and STD epochs; None: all
     csg_layers:tuple=_csg['csg_layers'] # Modules trained in gated epochs; None: all
     frozen_bn:str=_csg['frozen_bn'] # Batch norm of frozen modules: 'update' its statistics, or 'eval'
+    fixed:tuple=None # (m1,m2): a fixed gate of m1 filters a class and m2 shared ones (Sec. 4.3); None: learned
 
-# %% ../nbs/04_train.ipynb #17e83ad3
+# %% ../nbs/04_train.ipynb #b8045a3e
 def _presets():
     cifar = Preset('cifar10', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4)
     voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2,
                  density=.2, csg_lr=1e-3, std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'),
                  model_args=dict(weights='IMAGENET1K_V1'))
-    new = dataclasses.replace
-    return [Preset('digits', 'digits', 'digit_net', epochs=15, bs=64, lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
-                   moms=(.95,.85,.95), model_args=dict(K=32)),
-            cifar,
+    digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64, lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
+                    moms=(.95,.85,.95), model_args=dict(K=32))
+    new, joint = dataclasses.replace, dict(scheme='joint', lambda1=7/3)
+    return [digits, new(digits, name='digits-fixed', fixed=(3,2)), new(digits, name='digits-fixed-joint', fixed=(3,2), **joint),
+            cifar, new(cifar, name='cifar10-fixed', fixed=(6,4)),
+            new(cifar, name='cifar10-fixed-joint', fixed=(6,4), lr=.03, **joint),
             new(cifar, name='cifar10-short', epochs=12, lr=.2, wd=5e-4, sched='one_cycle', data_args=dict(n_train=25000)),
             voc, new(voc, name='voc-1in3', n_csg=1),
             Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
@@ -101,7 +108,7 @@ def preset(
     over = {k:v for k,v in over.items() if v is not None}
     return _check_preset(dataclasses.replace(p, **_other_model(p, over), **over))
 
-# %% ../nbs/04_train.ipynb #9b71fc97
+# %% ../nbs/04_train.ipynb #9de1b7d3
 def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
@@ -119,24 +126,32 @@ def _check_preset(p):
     for k,known in (('opt', ('sgd','adam')), ('sched', ('steps','one_cycle','flat'))):
         if getattr(p, k) not in known: raise _unknown(k, getattr(p, k), known)
     if p.density is not None and not 0 < p.density <= 1: raise ValueError(f'density={p.density}: pass a share in (0,1]')
+    if p.fixed is not None and not (len(p.fixed) == 2 and all(isinstance(o, int) for o in p.fixed)):
+        raise ValueError(f'fixed={p.fixed}: pass (m1,m2), filters of each class and shared filters')
     CSG(**{k:getattr(p, k) for k in CSG_ARGS})             # refuse its arguments now, not after the STD training
     return p
 
-# %% ../nbs/04_train.ipynb #61ace770
+# %% ../nbs/04_train.ipynb #51750d60
 def _opt_func(p):
     "fastai's Adam, or PyTorch's SGD: fastai's own has no Nesterov momentum"
     if p.opt == 'adam': return partial(Adam, mom=p.moms[0])
     return partial(OptimWrapper, opt=torch.optim.SGD, momentum=p.moms[0], nesterov=True)
 
-def _gate_bound(p, learn):
-    "g from its share of CK, with all random states kept"
-    if p.density is None: return None
+def _filters(learn):
+    "K, with all random states kept"
     state = rng_state(learn.dls)
     place = find_place(learn.model.to(learn.dls.device), learn.dls.valid.one_batch()[0])
     set_rng(learn.dls, state)
-    return max(place.K, p.density*learn.dls.c*place.K)
+    return place.K
 
-# %% ../nbs/04_train.ipynb #f4ed131f
+def _gate_args(p, learn):
+    "What `CSG` must know of the gate: its bound g from the share of CK, or the fixed gate"
+    if p.density is None and p.fixed is None: return {}
+    c, K = learn.dls.c, _filters(learn)
+    if p.fixed: return dict(gate=fixed_gate(c, K, *p.fixed), fixed=True)
+    return dict(g=max(K, p.density*c*K))
+
+# %% ../nbs/04_train.ipynb #fc768fc6
 def build(
     p:Preset, # Recipe
     method:str='csg', # 'std' or 'csg'
@@ -148,7 +163,7 @@ def build(
     set_seed(seed, reproducible=True)
     dls = get_dls(p.data, bs=p.bs, device=device, **p.data_args)
     learn = Learner(dls, _net(p, dls.c), metrics=accuracy, opt_func=_opt_func(p))
-    if method == 'csg': return learn, CSG(g=_gate_bound(p, learn), **{k:getattr(p, k) for k in CSG_ARGS})
+    if method == 'csg': return learn, CSG(**_gate_args(p, learn), **{k:getattr(p, k) for k in CSG_ARGS})
     _train_only(learn.model, p.std_layers)
     return learn, None
 
@@ -451,7 +466,7 @@ def _same_run(old, new, folder):
     if diff: raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): '
                               'go on with the same ones, choose another folder, or pass fresh to start again')
 
-# %% ../nbs/04_train.ipynb #31b4ed49
+# %% ../nbs/04_train.ipynb #6a1c6b4d
 def read_json(f):
     try: return json.loads(Path(f).read_text())
     except ValueError as e:
@@ -463,7 +478,7 @@ def is_finished(folder)->bool:
     if not f.exists() or not (m := read_json(f))['finished']: return False
     return all((Path(folder)/k).exists() and _sha((Path(folder)/k).read_bytes()) == v for k,v in m['files'].items())
 
-RUN_FILES = ['model.safetensors', 'gate.safetensors', 'mi.safetensors', 'history.csv',
+RUN_FILES = ['model.safetensors', 'gate.safetensors', 'mi.safetensors', 'activations.safetensors', 'history.csv',
              *[f'checkpoint{i}.pt{e}' for i in (0,1) for e in ('','.sha256')], 'manifest.json']
 
 def _clear(folder):
@@ -512,7 +527,7 @@ def _quiet(learn, bar):
     learn.remove_cbs([o for o in learn.cbs if isinstance(o, ProgressCallback)])
     learn.logger = noop
 
-# %% ../nbs/04_train.ipynb #c7d2c080
+# %% ../nbs/04_train.ipynb #113fd92d
 def train(
     p:Preset, # Recipe
     folder, # Where the run is kept
@@ -526,8 +541,8 @@ def train(
     cbs=None # More callbacks
 )->Learner: # Trained
     "One training, kept in `folder`; a finished one is not trained again. `ValueError` if `folder` holds another run"
+    learn, csg = build(p, method, seed, device)        # first of all: absent data leave no empty folders
     folder = make_folder(folder)
-    learn, csg = build(p, method, seed, device)
     m = _manifest(p, method, seed, learn)
     if fresh: _clear(folder)
     done, state = (False, None) if fresh else _claim(folder, m, resume, say or print)
@@ -586,47 +601,13 @@ def distributed(
     ddp = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu, kwargs_handlers=[ddp]), **kwargs}): yield learn
 
-# %% ../nbs/04_train.ipynb #2f8057ec
-def features(
-    learn:Learner, # Trained
-    dl=None # Loader; default: the test split's
-)->tuple: # features [N,K], class scores [N,C], labels [N], on the CPU
-    "First version: spatial means of the last map on the STD path, with scores and labels"
-    dl, model, out, scores, ys = dl or learn.dls.valid, learn.model.eval(), [], [], []
-    for x,y in dl:
-        if not out: place = find_place(model, x); h = place.hook(model, lambda m: out.append(m.flatten(2).mean(2).cpu()))
-        try:
-            with torch.no_grad(): scores.append(model(x).cpu())
-        except BaseException: h.remove(); raise
-        ys.append(y.cpu())
-    h.remove()
-    return tuple(torch.cat([o.as_subclass(Tensor) for o in os]) for os in (out, scores, ys))
-
-# %% ../nbs/04_train.ipynb #79ac59f6
-def mi_matrix(
-    feats:Tensor, # Features [N,K]
-    y:Tensor # Class numbers [N]
-)->Tensor: # [C,K] in nats
-    "First version: mutual information of each filter's feature with each class, by scikit-learn (Sec. 4.1)"
-    a, y = feats.double().numpy(), y.numpy()
-    mi = [mutual_info_classif(a, y == c, random_state=0) for c in range(y.max()+1)]
-    return torch.tensor(np.stack(mi), dtype=torch.float32)
-
-def mis(
-    mi:Tensor # [C,K]
-)->float: # In nats
-    "First version: the mutual information score, the mean over filters of their largest MI (Sec. 4.1)"
-    return mi.max(0).values.mean().item()
-
-# %% ../nbs/04_train.ipynb #c84b41db
+# %% ../nbs/04_train.ipynb #2155f82f
 def _measure(learn, folder, method):
-    "Accuracy, MIS and density of one training, each with the number of images; keeps the MI matrix"
-    a, s, y = features(learn)
-    mi = mi_matrix(a, y)
-    atomic_write(folder/'mi.safetensors', to_safetensors({'MI':mi.contiguous()}))
-    n, res = len(y), {}
-    res['accuracy'] = dict(value=(s.argmax(1) == y).float().mean().item(), n=n)
-    res['mis'] = dict(value=mis(mi), n=n, unit='nats')
+    "Accuracy, MIS and density of one training, each with the number of images; keeps the pass and the MI matrix [C,K]"
+    a = cached(folder, learn)
+    mi = mutual_info_matrix(a.features, a.labels, n_classes=a.C)
+    atomic_write(folder/'mi.safetensors', to_safetensors({'MI':mi.T.contiguous()}))
+    res = dict(accuracy=dict(value=a.accuracy, n=a.N), mis=dict(value=mis(mi), n=a.N, unit='nats'))
     if method == 'csg':
         G = load_file(folder/'gate.safetensors')['G']
         res['density'] = dict(value=l1_density(G).item(), shape=list(G.shape))
@@ -643,7 +624,7 @@ def _old_metrics(d, m):
     r = read_json(d/'metrics.json')
     return r[m] if r['models'][m] == _model_sha(d, m) else None
 
-# %% ../nbs/04_train.ipynb #43b9321b
+# %% ../nbs/04_train.ipynb #6f5126ba
 def pair(
     p:Preset, # Recipe
     seed:int=0, # Of both trainings
@@ -652,7 +633,7 @@ def pair(
     **kwargs # For `train`: resume, fresh, device, bar
 )->dict: # What is in metrics.json (None in processes other than the first)
     "Train STD and CSG from the same start, measure both on the test split, write metrics, figures and report"
-    d, res = make_folder(Path(out)/p.name/f'seed{seed}'), {}
+    d, res = Path(out)/p.name/f'seed{seed}', {}
     for m in METHODS:
         if say: say(f'{p.name} seed {seed}: {m.upper()} training, {p.epochs} epochs')
         learn = train(p, d/m, m, seed, say=say, **kwargs)
@@ -681,7 +662,7 @@ def gate_figure(
     show_gate(G, classes, sort=True, title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
     return fig
 
-# %% ../nbs/04_train.ipynb #c11f017c
+# %% ../nbs/04_train.ipynb #7aa65175
 def mi_figure(
     d # Folder of a pair
 )->Figure:
@@ -694,7 +675,7 @@ def mi_figure(
     axs = fig.subplots(1, 2, sharey=True)
     for ax,m in zip(axs, METHODS):
         im = ax.imshow(mi[m][:,order[m]], cmap='viridis', vmin=0, vmax=top, aspect='auto')
-        ax.set(title=f'{m.upper()}: MIS {mis(mi[m]):.3f} nats', xlabel='filter (sorted)')
+        ax.set(title=f'{m.upper()}: MIS {mis(mi[m].T):.3f} nats', xlabel='filter (sorted)')
     if len(classes) <= 40: axs[0].set_yticks(range(len(classes)), classes, fontsize=7)
     axs[0].set_ylabel('class'); fig.colorbar(im, ax=axs, label='MI (nats)')
     return fig
@@ -895,3 +876,58 @@ def run(
     if rank_distrib(): return
     _summary_report(Path(out)/p.name)
     return read_json(Path(out)/p.name/'summary.json')
+
+# %% ../nbs/04_train.ipynb #723fb9e5
+def _weights_file(name, folder=None): return results_dir(folder)/f'{name}.safetensors'
+
+def keep_pretrained(
+    d, # Folder of a finished training, runs/<preset>/seed<k>/<method>
+    name:str, # Under which `load_pretrained` finds it
+    folder=None # None: the package's own results, in a checkout
+)->Path:
+    "Store weights, gate and origin of a training in one file"
+    d, m = Path(d), read_json(Path(d)/'manifest.json')
+    w = load_file(d/'model.safetensors')
+    if (d/'gate.safetensors').exists(): w['csg.G'] = load_file(d/'gate.safetensors')['G']
+    keep = {k:m[k] for k in ('preset','method','seed','data','versions','code')}
+    atomic_write(f := _weights_file(name, folder), to_safetensors(w, {'origin':json.dumps(keep)}))
+    return f
+
+# %% ../nbs/04_train.ipynb #12257057
+def pretrained_names(folder=None)->list:
+    "Names that `load_pretrained` knows"
+    return sorted(f.stem for f in results_dir(folder).glob('*.safetensors'))
+
+def load_pretrained(
+    name:str, # One of `pretrained_names`
+    device='cpu',
+    folder=None # None: the package's own results
+)->tuple: # Network in evaluation mode, and its gate [C,K] (None after STD training)
+    "A network trained by one of the recipes, as the notebooks show it"
+    if name not in (names := pretrained_names(folder)): raise _unknown('network', name, names)
+    with safe_open(f := _weights_file(name, folder), 'pt') as o: origin = json.loads(o.metadata()['origin'])
+    w, p = load_file(f, str(device)), _preset_of(origin)
+    G, model = w.pop('csg.G', None), create_net(p.model, c=len(origin['data']['classes']), **{**p.model_args, **_no_weights(p)})
+    model.load_state_dict(w)
+    return model.to(device).eval(), G
+
+def _no_weights(p): return dict(weights=None) if 'weights' in p.model_args else {}
+
+# %% ../nbs/04_train.ipynb #5ef932a2
+def keep_arrays(
+    name:str, # Under which `load_arrays` finds them
+    arrays:dict, # Name -> tensor
+    origin:dict, # Where they come from, as `results.manifest` says it
+    folder=None # None: the package's own results, in a checkout
+)->Path:
+    "Store what figures are drawn from"
+    d = make_folder(results_dir(folder)/'arrays')
+    atomic_write(f := d/f'{name}.safetensors', to_safetensors(arrays, {'origin':json.dumps(origin)}))
+    return f
+
+def load_arrays(name, folder=None)->tuple: # Name -> tensor, and their origin
+    "What `keep_arrays` stored"
+    f = results_dir(folder)/'arrays'/f'{name}.safetensors'
+    if not f.exists(): raise _unknown('set of arrays', name, sorted(o.stem for o in f.parent.glob('*.safetensors')))
+    with safe_open(f, 'pt') as o: origin = json.loads(o.metadata()['origin'])
+    return load_file(f), origin
