@@ -135,7 +135,7 @@ def fixed_gate(
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 
-# %% ../nbs/00_gate.ipynb #dbd61edc
+# %% ../nbs/00_gate.ipynb #8988a24f
 def filter_order(
     G:Tensor # gate or any matrix classes x filters [C,K]
 )->Tensor: # filter numbers [K]: by class of the largest entry, then by how little the others have
@@ -155,7 +155,8 @@ def show_gate(
     G = G.detach().float().cpu()
     size = min(10, max(3, G.shape[1]/10)), min(8, max(2, len(G)/5))
     if ax is None: ax = plt.subplots(figsize=size, layout='constrained')[1]
-    ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys', vmin=0, vmax=1, aspect='auto')
+    ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys', vmin=0, vmax=1, aspect='auto',
+              interpolation='nearest')
     ax.set(xlabel='filter', ylabel='class', title=title or f'density {l1_density(G):.3f}')
     if classes is not None: ax.set_yticks(range(len(G)), classes, fontsize=7)
     return ax
