@@ -136,7 +136,7 @@ def _result(s):
             f'MIS       STD {m["MIS STD"]:.4f}  CSG {m["MIS CSG"]:.4f}  difference {m["MIS CSG − STD"]:+.4f}{sd} nats\n'
             f'L1-density of the gate {m["L1-density"]:.4f}')
 
-# %% ../nbs/13_cli.ipynb #101f5e76
+# %% ../nbs/13_cli.ipynb #d572be12
 @call_parse
 def csg_report(
     run:str, # run folder: runs, runs/<preset>, or runs/<preset>/seed<k>
@@ -149,13 +149,14 @@ def csg_report(
 
 @call_parse
 def csg_bench(
-    what:str, # what to measure: train
+    what:str, # what to measure: train, mi or measures
     out:str=None, # folder for the table and its manifest (default: print only)
-    device:str=None, # cpu, cuda or cuda:1 (default: the GPU where there is one)
-    threads:int=None # CPU threads
+    device:str=None, # cpu, cuda or cuda:1 (default: the GPU where there is one); only for train
+    threads:int=None, # CPU threads
+    quick:bool=False # a small run that shows that it works
 ):
     "Measure the speed of this package on this machine"
     with plain_errors('csg_bench'):
         _plain_warnings('csg_bench')
         from csg_fastai.bench import bench
-        bench(what, out=out, device=_device(device), threads=threads)
+        bench(what, out=out, device=_device(device), threads=threads, quick=quick)
