@@ -11,7 +11,7 @@ nbs = Path(__file__).resolve().parent.parent/'nbs'
 out = nbs/'sidebar.yml'
 chapters = {
     'Method': '0[0-4]_*.ipynb',
-    'Measures': '0[5-8]_*.ipynb',
+    'Measures': '0[5-8]_*.ipynb 10a_*.ipynb',
     'Uses': '09_*.ipynb 10_*.ipynb',
     'Experiments': 'experiments/*.ipynb',
     'Tutorials': 'tutorials/*.ipynb',
