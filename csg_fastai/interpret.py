@@ -371,12 +371,17 @@ def monopoly(self:CSGInterpretation)->Monopoly:
     "How many filters each class has to itself, and how many are shared (App. E)"
     return monopoly(self._need_gate(), classes=self.vocab)
 
-# %% ../nbs/10a_interpret.ipynb #9f18d5d0
+# %% ../nbs/10a_interpret.ipynb #3cdc466f
 @patch
 def subspace_energy(self:CSGInterpretation, **kwargs)->SubspaceEnergy:
     "Energy of the filters inside each class's patch space (App. D); one more pass"
     m = self._once('moments', lambda: patch_moments(self.model, self.dl, self.acts.place))
     return subspace_energy(m, self.owned.float(), **kwargs)
+
+@patch
+def show_top(self:CSGInterpretation, filters=None, **kwargs):
+    "The strongest images of some filters; arguments as in `Activations.show_top`"
+    return self.acts.show_top(self.dl, filters, **kwargs)
 
 @patch
 def centres(self:CSGInterpretation, **kwargs)->Centres:
@@ -416,11 +421,11 @@ def _headlines(o, m):
     if 'correlation' in m: yield from (('r_0.1', m['correlation'].r_01), ('C_IC', m['correlation'].c_ic))
     if 'centres' in m: yield 'k-means: purity', m['centres'].purity
 
-# %% ../nbs/10a_interpret.ipynb #5c63d5c9
+# %% ../nbs/10a_interpret.ipynb #e8883e3b
 def _own_recall(c):
-    "Mean recall of the muted classes"
+    "Mean recall of the muted classes that have filters"
     r = c.recall()
-    return _mean(torch.stack([r[i,k] for i,(k,*_) in enumerate(c.classes)]))
+    return _mean(torch.stack([r[i,k] for i,(k,*_) in enumerate(c.classes) if c.removed[i]]))
 
 def _worst_other(c):
     "Largest fall of recall among classes that were not muted"
