@@ -12,10 +12,10 @@ out = nbs/'sidebar.yml'
 chapters = {
     'Method': '0[0-4]_*.ipynb',
     'Measures': '0[5-8]_*.ipynb 10a_*.ipynb',
-    'Uses': '09_*.ipynb 10_*.ipynb',
+    'Uses': '09*_*.ipynb 10_*.ipynb 10b_*.ipynb 11_*.ipynb',
     'Experiments': 'experiments/*.ipynb',
     'Tutorials': 'tutorials/*.ipynb',
-    'Results and commands': '1[1-9]_*.ipynb',
+    'Results and commands': '1[2-9]*_*.ipynb',
 }
 
 def notebooks(pattern):

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['CSG_ARGS', 'PRECISIONS', 'PRESETS', 'COLUMNS', 'RUN_FILES', 'METHODS', 'FIGURES', 'WORDS', 'SUMMARY', 'Preset',
            'preset', 'build', 'rng_state', 'set_rng', 'step_lr', 'atomic_write', 'write_json', 'make_folder', 'pack',
-           'unpack', 'save_checkpoint', 'read_checkpoint', 'last_checkpoint', 'Keeper', 'history_csv', 'read_history',
-           'read_json', 'is_finished', 'train', 'low_precision', 'load_run', 'distributed', 'pair', 'gate_figure',
-           'mi_figure', 'history_figure', 'summarise', 'report', 'run', 'keep_pretrained', 'pretrained_names',
-           'load_pretrained', 'keep_arrays', 'load_arrays']
+           'unpack', 'save_checkpoint', 'read_checkpoint', 'last_checkpoint', 'Keeper', 'OutOfTime', 'history_csv',
+           'read_history', 'read_json', 'is_finished', 'train', 'low_precision', 'load_run', 'distributed', 'pair',
+           'gate_figure', 'mi_figure', 'history_figure', 'summarise', 'report', 'run', 'keep_pretrained',
+           'pretrained_names', 'load_pretrained', 'keep_arrays', 'load_arrays']
 
 # %% ../nbs/04_train.ipynb #dd06c2bc
 import base64, csv, dataclasses, difflib, hashlib, html, inspect, io, json, os, platform, random, sys, tempfile, time
@@ -32,7 +32,7 @@ from .models import create_net, find_place
 from .mutual_info import mis, mutual_info_matrix
 from .results import results_dir
 
-# %% ../nbs/04_train.ipynb #54f9313f
+# %% ../nbs/04_train.ipynb #9a257479
 CSG_ARGS = 'period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
 PRECISIONS = ('float32','bfloat16')
 _csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
@@ -70,8 +70,9 @@ class Preset:
     frozen_bn:str=_csg['frozen_bn'] # Batch norm of frozen modules: 'update' its statistics, or 'eval'
     precision:str='float32' # Of the network's forward passes in training: 'float32' or 'bfloat16'
     fixed:tuple=None # (m1,m2): a fixed gate of m1 filters a class and m2 shared ones (Sec. 4.3); None: learned
+    balanced:bool=False # Measure mutual information with as many images of other classes as of each class?
 
-# %% ../nbs/04_train.ipynb #c8ef8fa6
+# %% ../nbs/04_train.ipynb #5e7c419f
 def _presets():
     cifar = Preset('cifar10', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4)
     voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2,
@@ -80,17 +81,23 @@ def _presets():
     digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64, lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
                     moms=(.95,.85,.95), model_args=dict(K=32))
     new, joint = dataclasses.replace, dict(scheme='joint', lambda1=7/3)
+    alexnet = new(cifar, name='cifar10-alexnet', model='alexnet_cifar', lr=.01)
     return [digits, new(digits, name='digits-fixed', fixed=(3,2)), new(digits, name='digits-fixed-joint', fixed=(3,2), **joint),
             cifar, new(cifar, name='cifar10-30', epochs=30, lr=.2, wd=5e-4, sched='one_cycle', precision='bfloat16'),
             new(cifar, name='cifar10-fixed', fixed=(6,4)),
             new(cifar, name='cifar10-fixed-joint', fixed=(6,4), lr=.03, **joint),
             new(cifar, name='cifar10-short', epochs=12, lr=.2, wd=5e-4, sched='one_cycle', data_args=dict(n_train=25000)),
+            new(cifar, name='cifar10-2in3', n_csg=2), new(cifar, name='cifar10-joint', lr=.03, **joint),
+            new(cifar, name='cifar10-resnet50', model='resnet50_cifar'), new(cifar, name='cifar10-resnet101', model='resnet101_cifar'),
+            alexnet, new(alexnet, name='cifar10-alexnet-fixed', fixed=(25,6)),
+            new(alexnet, name='cifar10-alexnet-fixed-joint', fixed=(25,6), lr=.003, **joint),
+            new(digits, name='canvases', data='canvases', epochs=16),
             voc, new(voc, name='voc-1in3', n_csg=1),
             Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
                    moms=(.95,.85,.95), warmup=10, n_csg=2, density=.2),
             Preset('voc-scratch-30', 'voc', 'resnet18', epochs=30, bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
                    moms=(.95,.85,.95), warmup=5, density=.2, precision='bfloat16'),
-            Preset('imagenet', 'imagenet', 'resnet18', epochs=120, bs=256, lr=.1, wd=1e-4, density=.1)]
+            Preset('imagenet', 'imagenet', 'resnet18', epochs=120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True)]
 
 PRESETS = {p.name:p for p in _presets()}
 
@@ -113,12 +120,12 @@ def preset(
     over = {k:v for k,v in over.items() if v is not None}
     return _check_preset(dataclasses.replace(p, **_other_model(p, over), **over))
 
-# %% ../nbs/04_train.ipynb #d2460e93
+# %% ../nbs/04_train.ipynb #e94fec0a
 def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
     new = dict(model_args={})
-    if p.data == 'digits' and over['model'] != 'digit_net': new['data_args'] = dict(size=32, channels=3)
+    if p.data in ('digits','canvases') and over['model'] != 'digit_net': new['data_args'] = dict(size=32, channels=3)
     return {k:v for k,v in new.items() if k not in over}
 
 def _check_preset(p):
@@ -348,13 +355,13 @@ def last_checkpoint(
     for o in bad: say(f'{o}: going on from the other one, epoch {max(g["epoch"] for g in good)}')
     return max(good, key=lambda o: o['epoch'], default=None)
 
-# %% ../nbs/04_train.ipynb #9771f22d
+# %% ../nbs/04_train.ipynb #68a7e6db
 class Keeper(Callback):
     "Note each epoch, stop at a loss that isn't finite, write checkpoint and history; restore `state` at the start"
     order = ProgressCallback.order+5
-    def __init__(self, folder, csg=None, state=None, say=None):
+    def __init__(self, folder, csg=None, state=None, say=None, until=None):
         store_attr()
-        self.start, self.rows, self.seconds = 0, [], 0.
+        self.start, self.rows, self.seconds, self.took, self.stopped = 0, [], 0., [], False
         if state: self.start, self.rows, self.seconds = state['epoch'], list(state['rows']), state['seconds']
     def before_fit(self):
         log = self.learn.logger
@@ -402,7 +409,7 @@ def row(self:Keeper)->dict:
         r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']), density=float(h['density']))
     return r
 
-# %% ../nbs/04_train.ipynb #f5374cb0
+# %% ../nbs/04_train.ipynb #7897c1ff
 @patch
 def after_epoch(self:Keeper):
     "Note the epoch and save; the last epoch has no checkpoint, it ends in the run's files"
@@ -415,6 +422,19 @@ def after_epoch(self:Keeper):
     if rank_distrib() == 0:
         save_checkpoint(self.folder, state)
         atomic_write(Path(self.folder)/'history.csv', history_csv(self.rows))
+    self._look_at_clock()
+
+# %% ../nbs/04_train.ipynb #7be95de4
+class OutOfTime(Exception): "The time given to a training is over; its checkpoint is written"
+
+@patch
+def _look_at_clock(self:Keeper):
+    "End the fit if the next epoch would not be over in time; all processes agree"
+    if self.until is None: return
+    self.took = [*self.took, time.perf_counter() - self.t0][-4:]
+    late = torch.tensor(float(time.time() + 1.1*max(self.took) > self.until), device=self.learn.dls.device)
+    if _world() > 1 and torch.distributed.is_initialized(): torch.distributed.all_reduce(late)
+    if late > 0: self.stopped = True; raise CancelFitException
 
 # %% ../nbs/04_train.ipynb #e02d095e
 def _line(r, n):
@@ -455,7 +475,7 @@ def _device_name(d):
     if d.type == 'cuda': return torch.cuda.get_device_name(d)
     return f'{d.type} ({platform.machine()}, {torch.get_num_threads()} threads)'
 
-# %% ../nbs/04_train.ipynb #8460d716
+# %% ../nbs/04_train.ipynb #e9d5188d
 def _manifest(p, method, seed, learn):
     dls = learn.dls
     data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab])
@@ -463,9 +483,11 @@ def _manifest(p, method, seed, learn):
         data=data, device=_device_name(dls.device), versions=_versions(), code=dict(version=csg_fastai.__version__, sha256=_code()),
         started=_now(), finished=None, seconds=None, files={})
 
+def _settings(m): return json.loads(json.dumps(dataclasses.asdict(_preset_of(m)))) # an older manifest's with what has been added since
+
 def _same_run(old, new, folder):
     "One line that names what differs between the run in `folder` and the one asked for"
-    def of(m): return {**m['preset'], 'seed':m['seed'], 'processes':m['processes'], 'data checksum':m['data']['sha256']}
+    def of(m): return {**_settings(m), 'seed':m['seed'], 'processes':m['processes'], 'data checksum':m['data']['sha256']}
     a, b = of(old), of(new)
     diff = [f'{k}={a.get(k)!r} there, {b.get(k)!r} now' for k in b if a.get(k) != b.get(k)]
     if diff: raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): '
@@ -532,7 +554,7 @@ def _quiet(learn, bar):
     learn.remove_cbs([o for o in learn.cbs if isinstance(o, ProgressCallback)])
     learn.logger = noop
 
-# %% ../nbs/04_train.ipynb #113fd92d
+# %% ../nbs/04_train.ipynb #68b8b345
 def train(
     p:Preset, # Recipe
     folder, # Where the run is kept
@@ -543,6 +565,7 @@ def train(
     device=None, # Default: the GPU where there is one
     bar:bool=False, # Show fastai's progress bars
     say=None, # Function that gets a line after each epoch, unless there are bars
+    until:float=None, # `time.time()` at which it must be over; None: never
     cbs=None # More callbacks
 )->Learner: # Trained
     "One training, kept in `folder`; a finished one is not trained again. `ValueError` if `folder` holds another run"
@@ -553,9 +576,10 @@ def train(
     done, state = (False, None) if fresh else _claim(folder, m, resume, say or print)
     if done: return load_run(folder, learn)
     _quiet(learn, bar)
-    keeper = Keeper(folder, csg, state, None if bar else say)
+    keeper = Keeper(folder, csg, state, None if bar else say, until)
     with distributed(learn, find_unused_parameters=p.std_layers is not None or p.csg_layers is not None):
         _fit(p, learn, keeper, m, L(cbs))
+        if keeper.stopped: raise OutOfTime(f'{folder}: out of time after epoch {len(keeper.rows)} of {p.epochs}: pass resume to go on')
         if rank_distrib() == 0: _finish(folder, m, learn, keeper)
         distrib_barrier()
     return learn
@@ -624,11 +648,11 @@ def distributed(
     ddp = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu, kwargs_handlers=[ddp]), **kwargs}): yield learn
 
-# %% ../nbs/04_train.ipynb #2155f82f
+# %% ../nbs/04_train.ipynb #d5dc74b4
 def _measure(learn, folder, method):
     "Accuracy, MIS and density of one training, each with the number of images; keeps the pass and the MI matrix [C,K]"
-    a = cached(folder, learn)
-    mi = mutual_info_matrix(a.features, a.labels, n_classes=a.C)
+    a, p = cached(folder, learn), _preset_of(read_json(folder/'manifest.json'))
+    mi = mutual_info_matrix(a.features, a.labels, n_classes=a.C, balanced=p.balanced)
     atomic_write(folder/'mi.safetensors', to_safetensors({'MI':mi.T.contiguous()}))
     res = dict(accuracy=dict(value=a.accuracy, n=a.N), mis=dict(value=mis(mi), n=a.N, unit='nats'))
     if method == 'csg':
@@ -647,13 +671,13 @@ def _old_metrics(d, m):
     r = read_json(d/'metrics.json')
     return r[m] if r['models'][m] == _model_sha(d, m) else None
 
-# %% ../nbs/04_train.ipynb #6f5126ba
+# %% ../nbs/04_train.ipynb #82951f5c
 def pair(
     p:Preset, # Recipe
     seed:int=0, # Of both trainings
     out='runs', # Folder of all runs; this one goes to out/<preset>/seed<seed>
     say=None, # Function that gets lines about the progress
-    **kwargs # For `train`: resume, fresh, device, bar
+    **kwargs # For `train`: resume, fresh, device, bar, until
 )->dict: # What is in metrics.json (None in processes other than the first)
     "Train STD and CSG from the same start, measure both on the test split, write metrics, figures and report"
     d, res = Path(out)/p.name/f'seed{seed}', {}
@@ -770,13 +794,13 @@ def _table(head, rows, cls=''):
     body = ''.join(_row('td', r) for r in rows)
     return f'<table class="{cls}"><thead>{_row("th", head)}</thead><tbody>{body}</tbody></table>'
 
-# %% ../nbs/04_train.ipynb #a18b6bb8
+# %% ../nbs/04_train.ipynb #e36f7587
 def _result_rows(r):
     "Rows of a pair's result table"
     v = lambda m,k: f'{r[m][k]["value"]:.4f}'
     diff = lambda k: f'{r["csg"][k]["value"] - r["std"][k]["value"]:+.4f}'
     return [['accuracy', v('std','accuracy'), v('csg','accuracy'), diff('accuracy'), r['csg']['accuracy']['n']],
-            ['mutual information score (nats)', v('std','mis'), v('csg','mis'), diff('mis'), r['csg']['mis']['n']],
+            ['balanced '*r['settings'].get('balanced', False) + 'mutual information score (nats)', v('std','mis'), v('csg','mis'), diff('mis'), r['csg']['mis']['n']],
             ['L1-density of the gate', '', v('csg','density'), '', ' classes × '.join(map(str, r['csg']['density']['shape'])) + ' filters']]
 
 def _provenance(d, ms):
@@ -880,7 +904,7 @@ def report(
     if not subs: raise FileNotFoundError(f'{d}: no run in this folder: pass runs/<preset>, or runs/<preset>/seed<k>')
     return [o for s in subs for o in report(s)]
 
-# %% ../nbs/04_train.ipynb #93ec4c7e
+# %% ../nbs/04_train.ipynb #d7e52b23
 def run(
     p='digits', # Recipe, or its name
     seeds:int=1, # How many pairs to train
@@ -888,7 +912,7 @@ def run(
     out='runs', # Folder of all runs
     threads:int=None, # CPU threads; None: PyTorch's choice
     say=None, # Function that gets lines about the progress
-    **kwargs # For `train`: resume, fresh, device, bar
+    **kwargs # For `train`: resume, fresh, device, bar, until
 )->dict: # What is in summary.json (None in processes other than the first)
     "Train pairs for some seeds, measure and report: out/<preset>/seed<k>/ and a summary beside them"
     p = preset(p)
