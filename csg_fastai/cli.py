@@ -133,13 +133,13 @@ def csg_run(
             s = side_by_side(p, seeds, seed0, out, jobs, budget, threads, _say(quiet), measure=measure, begun=begun, **kw)
         if s and _rank0(): print(*_lines(s, os.path.join(out, p.name)), sep='\n')
 
-# %% ../nbs/13_cli.ipynb #d8284738
+# %% ../nbs/13_cli.ipynb #f887aa87
 def _many(): return int(os.environ.get('WORLD_SIZE') or 1) > 1
 
 def _in_here(t, *args, **kwargs):
     "`train.run`; out of time is no error"
     try: return t.run(*args, **kwargs)
-    except t.OutOfTime as e: return dict(unfinished=[str(e)])
+    except t.OutOfTime as e: return dict(unfinished=[str(e).split(': pass')[0]])
 
 # %% ../nbs/13_cli.ipynb #d9b21c5e
 def _plain_warnings(prog):
@@ -200,7 +200,7 @@ def csg_report(
 
 @call_parse
 def csg_bench(
-    what:str, # what to measure: train, mi, measures, localization, attacks or imagenet
+    what:str, # what to measure: train, mi or measures
     out:str=None, # folder for the table and its manifest (default: print only)
     device:str=None, # cpu, cuda or cuda:1 (default: the GPU where there is one); only for train and imagenet
     threads:int=None, # CPU threads
