@@ -10,7 +10,8 @@ __all__ = ['TECHNIQUES', 'VARIANTS', 'BASELINES', 'resize', 'top_mask', 'cam', '
            'iou_curve', 'heat_and_mask', 'take_images', 'draw_map', 'show_maps']
 
 # %% ../nbs/09_localization.ipynb #29501da4
-import math, time, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
+import math, time, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import torch.nn.functional as F
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ from fastcore.basics import patch
 from functools import lru_cache
 from torch import Tensor
 from .activations import Measure, Quantiles, class_means, head_weights
-from .activations import _as_picture, _check_range, _class_numbers, _default_dl, _descend, _feed, _few, _first_images, _from_key
-from .activations import _model_of, _n_classes, _n_images, _names, _place, _plain_data, _rank, _refine, _tensor
+from .activations import _as_picture, _check_range, _class_numbers
+from .activations import _default_dl, _descend, _feed, _few, _first_images
+from .activations import _from_key, _model_of, _n_classes, _n_images, _names
+from .activations import _place, _plain_data, _rank, _refine, _tensor
 from .models import Place, _logits, _untouched
 from .mutual_info import _threads
 from .results import ResultTable
@@ -29,14 +32,17 @@ from .specificity import _quiet, _rows
 def _size(size):
     "(H,W) of a number or a pair"
     H,W = (size, size) if isinstance(size, int) else (int(o) for o in size)
-    if H < 1 or W < 1: raise ValueError(f'size={size}: pass the height and width of the images in pixels')
+    if H < 1 or W < 1:
+        raise ValueError(f'size={size}: pass the height and width of the images in '
+                         'pixels')
     return H,W
 
 def _real(o, what, dims):
     "A plain floating tensor with one of `dims` dimensions, or a `ValueError`"
     t = _tensor(o, what, f'a tensor with {" or ".join(map(str, dims))} dimensions')
     if t.ndim not in dims or not t.numel():
-        raise ValueError(f'{what} must have {" or ".join(map(str, dims))} dimensions, none of them empty, '
+        raise ValueError(f'{what} must have {" or ".join(map(str, dims))} dimensions, '
+                         'none of them empty, '
                          f'got shape {tuple(t.shape)}')
     return t if t.dtype in (torch.float32,torch.float64) else t.float()
 
@@ -44,15 +50,19 @@ def resize(
     maps, # [...,h,w]
     size # Pixels: (H,W), or one number for both
 )->Tensor: # [...,H,W] floating
-    "Bilinear interpolation to the size of the images (App. G): pixel centres, edges held"
+    """Bilinear interpolation to the size of the images (App. G): pixel centres,
+    edges held"""
     m,size = _real(maps, 'maps', (2,3,4)),_size(size)
-    r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear', align_corners=False)
+    r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear',
+                      align_corners=False)
     return r.reshape(*m.shape[:-2], *size)
 
 # %% ../nbs/09_localization.ipynb #79ee584b
 def _place_value(v, top):
-    "Of each row of v [...,P] the value at place floor(top*P) from the largest, which is place 0"
-    if not 0 <= top <= 1: raise ValueError(f'top={top}: pass a share of the pixels from 0 to 1')
+    """Of each row of v [...,P] the value at place floor(top*P) from the largest,
+    which is place 0"""
+    if not 0 <= top <= 1:
+        raise ValueError(f'top={top}: pass a share of the pixels from 0 to 1')
     P = v.shape[-1]
     r = min(math.floor(round(top*P, 6)), P-1)
     return v.kthvalue(P-r, dim=-1).values
@@ -62,9 +72,12 @@ def top_mask(
     top:float=.3, # Share of the pixels
     strict:bool=False # > instead of >=
 )->Tensor: # bool [...,H,W]
-    "The pixels with the `top` largest values of each map (App. H.2); with >= all that equal the last one are in"
+    """The pixels with the `top` largest values of each map (App. H.2); with >= all
+    that equal the last one are in"""
     h = _real(heat, 'heat', (2,3,4))
-    if not h.isfinite().all(): raise ValueError('the map holds NaN or infinity: check the images and the weights')
+    if not h.isfinite().all():
+        raise ValueError('the map holds NaN or infinity: check the images and the '
+                         'weights')
     t = _place_value(h.flatten(-2), top)[...,None,None]
     return h > t if strict else h >= t
 
@@ -76,47 +89,61 @@ def cam(
     "The class activation map: the sum of all filters' maps, weighted (App. G, H.2)"
     A,w = _real(A, 'A', (4,)),_real(w, 'w', (2,))
     if w.shape != A.shape[:2]:
-        raise ValueError(f'w must be {list(A.shape[:2])}, a weight for each image and filter, got {list(w.shape)}: pass W[y]')
+        raise ValueError(f'w must be {list(A.shape[:2])}, a weight for each image and '
+                         f'filter, got {list(w.shape)}: pass W[y]')
     return torch.einsum('bkhw,bk->bhw', A, w.to(A))
 
 # %% ../nbs/09_localization.ipynb #fda5288a
 @contextmanager
 def _still(learn, x, layer=None):
-    "The bare model in evaluation mode for a while, its inputs and the place of the last map"
+    """The bare model in evaluation mode for a while, its inputs and the place of the
+    last map"""
     model,xs = _model_of(learn),x if isinstance(x, (tuple,list)) else (x,)
     p = next(model.parameters(), torch.zeros(()))
     if any(o.is_inference() for o in model.parameters()):
-        raise ValueError('the weights were made under torch.inference_mode(), which allows no gradients: '
+        raise ValueError('the weights were made under torch.inference_mode(), which '
+                         'allows no gradients: '
                          'build or load the model outside of it')
     with _untouched(model):
-        xs = tuple(o.clone() if isinstance(o, Tensor) else o for o in _feed(xs, p.device, p.dtype))
-        place = layer if isinstance(layer, Place) and layer.K else _place(model, xs, layer)
+        xs = tuple(o.clone() if isinstance(o, Tensor) else o
+                   for o in _feed(xs, p.device, p.dtype))
+        known = isinstance(layer, Place) and layer.K
+        place = layer if known else _place(model, xs, layer)
         yield model,xs,place
 
 def _class_of(y, z):
     "Class numbers [B] of y: numbers, one number for all, or None for the predicted"
     if y is None: return z.argmax(1)
     y = torch.full((len(z),), y) if isinstance(y, int) else _class_numbers(y)
-    if len(y) != len(z): raise ValueError(f'{len(y)} classes for {len(z)} images: pass one for each, or one number')
+    if len(y) != len(z):
+        raise ValueError(f'{len(y)} classes for {len(z)} images: pass one for each, or '
+                         'one number')
     if len(y): _check_range(y, z.shape[1])
     return y.to(z.device)
 
 # %% ../nbs/09_localization.ipynb #7c3db141
-_NO_GRAD = ('{} has no gradient with respect to {}: the model detaches it, or runs under torch.no_grad(). '
-            "Use technique='cam' or 'activmap', which need none, or remove that from its forward")
+_NO_GRAD = ('{} has no gradient with respect to {}: the model detaches it, or runs '
+            'under torch.no_grad(). '
+            "Use technique='cam' or 'activmap', which need none, or remove that from "
+            'its forward')
 
 def _grad(out, x, **kw):
-    g = torch.autograd.grad(out, x, allow_unused=True, **kw)[0] if out.requires_grad else None
+    g = torch.autograd.grad(out, x, allow_unused=True,
+                            **kw)[0] if out.requires_grad else None
     if g is not None: return g
-    raise ValueError(_NO_GRAD.format(*(("a filter's activation",'the image') if kw else ('a class score','the map'))))
+    raise ValueError(_NO_GRAD.format(*(("a filter's activation",'the image') if kw
+                                       else ('a class score','the map'))))
 
 def _score_gradient(model, xs, place, y=None):
-    "The last map [B,K,h,w] and the gradient of each image's class score with respect to it"
+    """The last map [B,K,h,w] and the gradient of each image's class score with
+    respect to it"""
     got = []
     def cut(m):
-        torch.set_grad_enabled(True)                         # what comes before needs no graph
+        # what comes before needs no graph
+        torch.set_grad_enabled(True)
         got.append(m.detach().clone().requires_grad_())
-        return got[0] + (got[0]==0)*torch.finfo(m.dtype).tiny if place.relu else got[0]*1
+        tiny = torch.finfo(m.dtype).tiny
+        return got[0] + (got[0]==0)*tiny if place.relu else got[0]*1
     with torch.no_grad():
         h = place.hook(model, cut)
         try: z = _logits(model(*xs))
@@ -133,13 +160,16 @@ def gradcam(
     relu:bool=False, # Set negative values to zero, as Grad-CAM's authors do?
     size='image' # Resize to that of the images; or pixels; None: as the layer has it
 )->Tensor: # Heat maps [B,H,W]
-    "Grad-CAM: the filters' maps weighted by the mean gradient of the class score; CAM is h*w times it"
-    with _still(model, x, layer) as (model,xs,place): A,g = _score_gradient(model, xs, place, y)
+    """Grad-CAM: the filters' maps weighted by the mean gradient of the class score;
+    CAM is h*w times it"""
+    with _still(model, x, layer) as (model,xs,place):
+        A,g = _score_gradient(model, xs, place, y)
     return _sized(cam(A, g.mean((2,3))), xs, size, relu)
 
 def _sized(heat, xs, size='image', relu=False):
     heat = heat.relu() if relu else heat
-    return heat if size is None else resize(heat, xs[0].shape[-2:] if size=='image' else size)
+    return heat if size is None else resize(heat,
+                                            xs[0].shape[-2:] if size=='image' else size)
 
 # %% ../nbs/09_localization.ipynb #ec504e57
 def _last_map(model, xs, place):
@@ -150,7 +180,8 @@ def _last_map(model, xs, place):
     finally: h.remove()
     A = got[0] if got[0].dtype==torch.float64 else got[0].float()
     if A.isfinite().all(): return A,z
-    raise ValueError(f'the map of `{place.name}` holds NaN or infinity: check the images and the weights')
+    raise ValueError(f'the map of `{place.name}` holds NaN or infinity: check the '
+                     'images and the weights')
 
 def cam_map(
     model, # Learner or model that ends in pool + linear layer
@@ -167,14 +198,16 @@ def cam_map(
 def _cam_weights(model, layer=None, xb=None):
     try: return head_weights(model, layer, xb)[0]
     except ValueError as e:
-        raise ValueError(f"{e}. CAM needs them: use technique='gradcam' (or `gradcam`), which equals CAM where both exist") from None
+        raise ValueError(f"{e}. CAM needs them: use technique='gradcam' (or "
+                         "`gradcam`), which equals CAM where both exist") from None
 
 # %% ../nbs/09_localization.ipynb #a35dca97
 def _above(A, thresholds):
     "A - threshold, [B,K,h,w]"
     A,t = _real(A, 'A', (4,)),_real(thresholds, 'thresholds', (1,2))
     if t.shape[-1] != A.shape[1] or (t.ndim==2 and len(t) != len(A)):
-        raise ValueError(f'thresholds must be [{A.shape[1]}], one for each filter, got {list(t.shape)}')
+        raise ValueError(f'thresholds must be [{A.shape[1]}], one for each filter, got '
+                         f'{list(t.shape)}')
     return A - t.to(A)[...,None,None]
 
 def activmap(
@@ -189,12 +222,15 @@ def activmap(
 
 # %% ../nbs/09_localization.ipynb #021889b9
 class _Maps:
-    "The last maps over a loader: `self(fn)` calls fn(A, scores, labels) for each batch. Few maps are kept for the next call"
+    """The last maps over a loader: `self(fn)` calls fn(A, scores, labels) for each
+    batch. Few maps are kept for the next call"""
     def __init__(self, learn, dl=None, layer=None, device=None, max_mb=512):
-        self.learn,self.dl,self.place,self.device = learn,_default_dl(learn, dl),layer,device
+        self.learn,self.dl = learn,_default_dl(learn, dl)
+        self.place,self.device = layer,device
         self.max_mb,self.kept,self.n = max_mb,None,0
     def find(self, model, xs):
-        if not (isinstance(self.place, Place) and self.place.K): self.place = _place(model, xs, self.place)
+        if not (isinstance(self.place, Place) and self.place.K):
+            self.place = _place(model, xs, self.place)
         return self.place
     def run(self, model, xs, y): return _last_map(model, xs, self.find(model, xs))
 
@@ -206,16 +242,19 @@ def __call__(self:_Maps, fn):
     with _quiet(self.learn, self.dl, self.device) as (model,batches):
         for xs,y in batches():
             A,z = self.run(model, xs, y)
-            mb,self.n,self.size = mb + A.numel()*A.element_size()/2**20,self.n+len(y),tuple(xs[0].shape[-2:])
+            mb,self.n = mb + A.numel()*A.element_size()/2**20,self.n+len(y)
+            self.size = tuple(xs[0].shape[-2:])
             if mb > self.max_mb: kept = None
             if kept is not None: kept.append((A,z,y))
             fn(A, z, y)
-    if not self.n: raise ValueError('the loader gives no batch: there is nothing to localize')
+    if not self.n:
+        raise ValueError('the loader gives no batch: there is nothing to localize')
     self.kept = kept
 
 # %% ../nbs/09_localization.ipynb #d138e280
 def _stream_quantile(each, q, method='top', exact=True):
-    "Quantile q of each filter's numbers [K]; `each(fn)` calls fn(maps) for every batch and can be repeated"
+    """Quantile q of each filter's numbers [K]; `each(fn)` calls fn(maps) for every
+    batch and can be repeated"""
     sketch = Quantiles()
     each(sketch.add)
     if not exact: return sketch(q, method).cpu()
@@ -234,16 +273,23 @@ def filter_thresholds(
     dl=None, # Loader; None: the Learner's `dls.valid`
     layer=None, # The layer with the map; None: found
     top:float=.3, # Share of all values of a filter that reach its threshold
-    at:str='grid', # 'grid': values of the map as it is (the authors' code); 'resized': of the map resized to the images
-    exact:bool=True, # False: one pass instead of three, and the value to within 1/8 of its size
-    device=None, max_mb:float=512 # Maps that fit into `max_mb` are kept, and the passes are over memory
+    # 'grid': values of the map as it is (the authors' code); 'resized': of the map
+    # resized to the images
+    at:str='grid',
+    # False: one pass instead of three, and the value to within 1/8 of its size
+    exact:bool=True,
+    # Maps that fit into `max_mb` are kept, and the passes are over memory
+    device=None, max_mb:float=512
 )->Tensor: # [K] float32 on the CPU
-    "The value at place floor(top*n) among all n values of each filter over the loader, largest first (App. G)"
-    return _thresholds(learn if isinstance(learn, _Maps) else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
+    "Each filter's value at place floor(top*n) of all n over the loader (App. G)"
+    return _thresholds(learn if isinstance(learn, _Maps)
+                       else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
 
 def _thresholds(maps, top=.3, at='grid', exact=True):
-    if at not in ('grid','resized'): raise ValueError(f"at={at!r}: use 'grid' or 'resized'")
-    if not 0 <= top <= 1: raise ValueError(f'top={top}: pass a share of the values from 0 to 1')
+    if at not in ('grid','resized'):
+        raise ValueError(f"at={at!r}: use 'grid' or 'resized'")
+    if not 0 <= top <= 1:
+        raise ValueError(f'top={top}: pass a share of the values from 0 to 1')
     up = lambda A: [A] if at=='grid' else (resize(a, maps.size) for a in A.split(4))
     def each(fn): maps(lambda A,z,y: [fn(a) for a in up(A)])
     return _stream_quantile(each, 1-top, exact=exact)
@@ -255,24 +301,29 @@ def _blur_matrix(n, sigma, radius):
     w = torch.exp(-d.double()**2/(2*sigma**2)) if sigma > 0 else (d==0).double()
     at = (torch.arange(n)[:,None] + d).remainder(max(1, 2*n-2))
     at = torch.minimum(at, 2*n-2-at).clamp_min(0)
-    return torch.zeros(n, n, dtype=torch.float64).scatter_add_(1, at, (w/w.sum()).expand(n, -1))
+    w = (w/w.sum()).expand(n, -1)
+    return torch.zeros(n, n, dtype=torch.float64).scatter_add_(1, at, w)
 
 def blur(
     maps, # [...,H,W]
     sigma:float=5/128, # Standard deviation, as a share of the width
-    radius:float=None # Where the Gaussian is cut off, as a share of the width; None: at four sigma
+    # Where the Gaussian is cut off, as a share of the width; None: at four sigma
+    radius:float=None
 )->Tensor: # [...,H,W]
     "Gaussian blur; the image is mirrored at its border pixels"
     m = _real(maps, 'maps', (2,3,4))
     H,W = m.shape[-2:]
     r = math.floor((4*sigma if radius is None else radius)*W + .5)
-    if not sigma >= 0 or r < 0: raise ValueError(f'sigma={sigma}, radius={radius}: pass shares of the width, 0 or more')
+    if not sigma >= 0 or r < 0:
+        raise ValueError(f'sigma={sigma}, radius={radius}: pass shares of the width, 0 '
+                         'or more')
     by,bx = (_blur_matrix(n, sigma*W, r).to(m) for n in (H,W))
     return by @ m @ bx.T
 
 # %% ../nbs/09_localization.ipynb #8b948812
 def _saliency(model, xs, place, filters):
-    "Norm over the channels of the gradient of filters' mean activations with respect to the images [B,F,H,W]"
+    """Norm over the channels of the gradient of filters' mean activations with
+    respect to the images [B,F,H,W]"""
     got = []
     with torch.enable_grad():
         x = xs[0].detach().clone().requires_grad_()
@@ -280,16 +331,20 @@ def _saliency(model, xs, place, filters):
         try: model(x, *xs[1:])
         finally: h.remove()
         sums = got[0].sum(0)[filters].unbind()
-    return torch.stack([_grad(o, x, retain_graph=True).float().norm(dim=1) for o in sums], 1)
+    return torch.stack([_grad(o, x, retain_graph=True).float().norm(dim=1)
+                        for o in sums], 1)
 
 def _filters(filters, K, seed=0):
     "Filter numbers as a list: all, those given, or a sample of so many"
     if filters is None: return list(range(K))
     if isinstance(filters, int):
-        if not 0 < filters <= K: raise ValueError(f'filters={filters}: the layer has {K}; pass a number from 1 on, or a list')
+        if not 0 < filters <= K:
+            raise ValueError(f'filters={filters}: the layer has {K}; pass a number '
+                             'from 1 on, or a list')
         return sorted(np.random.RandomState(seed).permutation(K)[:filters].tolist())
     ks = _tensor(filters, 'filters', 'filter numbers').flatten().tolist()
-    if not ks or min(ks) < 0 or max(ks) >= K: raise ValueError(f'filters must be numbers from 0 to {K-1}, got {_few(ks)}')
+    if not ks or min(ks) < 0 or max(ks) >= K:
+        raise ValueError(f'filters must be numbers from 0 to {K-1}, got {_few(ks)}')
     return [int(k) for k in ks]
 
 # %% ../nbs/09_localization.ipynb #17745156
@@ -307,9 +362,11 @@ def gradmap(
     sigma:float=5/128, radius:float=None, # Of the blur, as in `blur`
     chunk:int=16 # Images in a backward pass: bounds the memory
 )->Tensor: # [B,F,H,W]; the mask is where it is above 1
-    "GradMaps: the gradient of each filter's mean activation by the image, normalised and blurred (App. G)"
+    """GradMaps: the gradient of each filter's mean activation by the image,
+    normalised and blurred (App. G)"""
     with _still(model, x, layer) as (model,xs,place):
-        ks = _filters(filters if filters is None or np.ndim(filters) else [filters], place.K)
+        ks = _filters(filters if filters is None or np.ndim(filters) else [filters],
+                      place.K)
         return _gradmaps(model, xs, place, ks, sigma, radius, chunk)
 
 # %% ../nbs/09_localization.ipynb #62249a40
@@ -323,14 +380,18 @@ class GradmapCost(Measure):
     passes = property(lambda self: self.images*self.filters)
     seconds = property(lambda self: self.passes*self.seconds_each)
     def __str__(self):
-        return (f'GradMap: {self.filters} filters x {self.images} images = {self.passes:,} backward passes, '
+        return (f'GradMap: {self.filters} filters x {self.images} images = '
+                f'{self.passes:,} backward passes, '
                 f'about {_time(self.seconds)} on {self.device}')
     def to_df(self):
-        row = dict(images=self.images, filters=self.filters, passes=self.passes, device=self.device)
-        return pd.DataFrame([{**row, 'ms each':1000*self.seconds_each, 'about':_time(self.seconds)}])
+        row = dict(images=self.images, filters=self.filters, passes=self.passes,
+                   device=self.device)
+        return pd.DataFrame([{**row, 'ms each':1000*self.seconds_each,
+                              'about':_time(self.seconds)}])
 
 def _time(s):
-    return f'{s:.1f} s' if s < 10 else f'{s:.0f} s' if s < 120 else f'{s/60:.0f} min' if s < 7200 else f'{s/3600:.1f} h'
+    if s < 120: return f'{s:.1f} s' if s < 10 else f'{s:.0f} s'
+    return f'{s/60:.0f} min' if s < 7200 else f'{s/3600:.1f} h'
 
 def gradmap_cost(
     learn, # Learner or model
@@ -352,29 +413,36 @@ def gradmap_cost(
 def filter_map(
     model, # Learner or model
     x, # Images [B,ch,H,W]
-    y=None, # Class of each image, where `k` is a table of filters by class; None: the predicted
+    # Class of each image, where `k` is a table of filters by class; None: the predicted
+    y=None,
     k=0, # Number of the filter, or of each class's filter [C]
     layer=None, size='image' # As in `gradcam`
 )->Tensor: # Heat maps [B,H,W]
     "The activation map of one filter"
     with _still(model, x, layer) as (model,xs,place): A,z = _last_map(model, xs, place)
-    return _sized(A[torch.arange(len(A)),_filter_for(k, y, z, place.K).to(A.device)], xs, size)
+    return _sized(A[torch.arange(len(A)),_filter_for(k, y, z, place.K).to(A.device)],
+                  xs, size)
 
 def _filter_for(k, y, z, K):
     "The filter of each image [B]"
     if np.ndim(k)==0: ks = torch.full((len(z),), int(k))
     else: ks = _tensor(k, 'k', 'filter numbers [C]').long().cpu()[_class_of(y, z).cpu()]
-    if ks.min() < 0 or ks.max() >= K: raise ValueError(f'filter {ks.max()}: the layer has {K}, numbered from 0')
+    if ks.min() < 0 or ks.max() >= K:
+        raise ValueError(f'filter {ks.max()}: the layer has {K}, numbered from 0')
     return ks
 
 # %% ../nbs/09_localization.ipynb #8b3fa405
-def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None, chunk=16):
+def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None,
+                   chunk=16):
     "The GradMap [B,H,W] of one filter, or of each class's filter k [C]; see `gradmap`"
-    if np.ndim(k)==0: return gradmap(model, x, [int(k)], layer, sigma, radius, chunk)[:,0]
-    with _still(model, x, layer) as (m,xs,place): ks = _filter_for(k, y, _logits(m(*xs)), place.K)
+    if np.ndim(k)==0:
+        return gradmap(model, x, [int(k)], layer, sigma, radius, chunk)[:,0]
+    with _still(model, x, layer) as (m,xs,place):
+        ks = _filter_for(k, y, _logits(m(*xs)), place.K)
     out = torch.empty(len(ks), *xs[0].shape[-2:], device=xs[0].device)
     for k in ks.unique().tolist():
-        out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place, sigma, radius, chunk)[:,0].to(out)
+        out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place,
+                             sigma, radius, chunk)[:,0].to(out)
     return out
 
 # %% ../nbs/09_localization.ipynb #9c62f0b9
@@ -383,11 +451,15 @@ def object_masks(
     object=255, # The grey level of the object, or '>0' for every marked pixel
     size=None # (H,W) that they must have
 )->Tensor: # bool [N,H,W]; several objects of an image are united
-    "Masks of the objects; `ValueError` for another size and for values that are no mask's"
+    """Masks of the objects; `ValueError` for another size and for values that are no
+    mask's"""
     m = masks if isinstance(masks, Tensor) else _tensor(masks, 'masks', 'masks [N,H,W]')
-    if m.ndim not in (3,4): raise ValueError(f'masks must be [N,H,W] or [N,objects,H,W], got shape {tuple(m.shape)}')
+    if m.ndim not in (3,4):
+        raise ValueError(f'masks must be [N,H,W] or [N,objects,H,W], got shape '
+                         f'{tuple(m.shape)}')
     if size is not None and tuple(m.shape[-2:]) != tuple(size):
-        raise ValueError(f'masks of {m.shape[-2]}x{m.shape[-1]} for images of {size[0]}x{size[1]} pixels: '
+        raise ValueError(f'masks of {m.shape[-2]}x{m.shape[-1]} for images of '
+                         f'{size[0]}x{size[1]} pixels: '
                          'resize the masks (nearest neighbour)')
     m = _marked(m, object)
     return m.any(1) if m.ndim==4 else m
@@ -396,28 +468,34 @@ def _marked(m, object):
     "Grey levels as bool"
     if m.dtype==torch.bool: return m
     if object=='>0': return m > 0
-    if not isinstance(object, (int,float)): raise ValueError(f"object={object!r}: pass the object's grey level, or '>0'")
+    if not isinstance(object, (int,float)):
+        raise ValueError(f"object={object!r}: pass the object's grey level, or '>0'")
     vals = m.unique().tolist()
     if set(vals) <= {0,1}: return m > 0
     if odd := set(vals) - {0,128,255,object}:
-        raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the class), but {_few(sorted(odd))} "
+        raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the "
+                         f"class), but {_few(sorted(odd))} "
                          "is in them: pass object='>0', or threshold them")
     return m == object
 
 # %% ../nbs/09_localization.ipynb #c3162366
 def _pixels(objects, shape):
-    "Masks of objects as float [B,P], or a `ValueError` where they don't fit maps of `shape` [B,...,H,W]"
+    """Masks of objects as float [B,P], or a `ValueError` where they don't fit maps
+    of `shape` [B,...,H,W]"""
     o = _tensor(objects, 'objects', 'masks [B,H,W]')
     if o.dtype != torch.bool and not ((o==0) | (o==1)).all():
-        raise ValueError('objects must be masks of 0 and 1: make them with object_masks')
+        raise ValueError('objects must be masks of 0 and 1: '
+                         'make them with object_masks')
     if o.shape != (shape[0], *shape[-2:]):
-        raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} '
+        raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} '
+                         f'images with {shape[-2]}x{shape[-1]} '
                          'pixels: pass one mask [H,W] an image, of their size')
     return o.flatten(1).float()
 
 def _ratio(both, area, obj):
     "IoU of counts [B,F] and object areas [B]; NaN where there is no object"
-    return torch.where(obj[:,None] > 0, both / (area + obj[:,None] - both).clamp_min(1), torch.nan)
+    return torch.where(obj[:,None] > 0, both / (area + obj[:,None] - both).clamp_min(1),
+                       torch.nan)
 
 # %% ../nbs/09_localization.ipynb #eb10ac59
 def iou(
@@ -428,10 +506,13 @@ def iou(
     "Intersection over union (App. H.1), intersections as matrix products"
     m = _tensor(masks, 'masks', 'masks [B,F,H,W]')
     if m.ndim==3: return iou(m[:,None], objects, max_mb)[:,0]
-    if m.ndim != 4: raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], got shape {tuple(m.shape)}')
+    if m.ndim != 4:
+        raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], got shape '
+                         f'{tuple(m.shape)}')
     o = _pixels(objects, m.shape).to(m.device)
     step = max(1, int(max_mb * 2**18 / m[0].numel()))
-    return torch.cat([_iou(m[i:i+step].flatten(2).float(), o[i:i+step]) for i in range(0, len(m), step)])
+    return torch.cat([_iou(m[i:i+step].flatten(2).float(), o[i:i+step])
+                      for i in range(0, len(m), step)])
 
 def _iou(m, o): return _ratio((m @ o[...,None])[...,0], m.sum(2), o.sum(1))
 
@@ -439,14 +520,16 @@ def _iou(m, o): return _ratio((m @ o[...,None])[...,0], m.sum(2), o.sum(1))
 def _in(v, strict): return v > 0 or (v == 0 and not strict)
 
 def _last_column(a, b, P, part, r0, r1, strict):
-    "Pixels of object and region, and of the region, that the rows r0..r1-1 have up to their end if their last value is in"
+    """Pixels of object and region, and of the region, that the rows r0..r1-1 have up
+    to their end if their last value is in"""
     both,area,W = 0,0,P.shape[1]-1
     for r in range(r0, r1):
         if _in(a + part[r]*(b-a), strict): both,area = both + P[r,W],area + W
     return both,area
 
 def _crossings(a, b, a1, b1, P, part, r0, r1, j, lo, hi, scale, strict):
-    "The same up to where rows leave the region between the columns j-1 and j, less that up to where they enter"
+    """The same up to where rows leave the region between the columns j-1 and j, less
+    that up to where they enter"""
     both,area = 0,0
     for r in range(r0, r1):
         v,u = a + part[r]*(b-a),a1 + part[r]*(b1-a1)
@@ -460,18 +543,23 @@ def _crossings(a, b, a1, b1, P, part, r0, r1, j, lo, hi, scale, strict):
 
 # %% ../nbs/09_localization.ipynb #2899349d
 def _row_counts(D, P, bands, part, e, scale, strict, out):
-    "For filters D [K,h,w] (map minus threshold) of an image: into out [K,2] the pixels of region and object, and of the region"
+    """For filters D [K,h,w] (map minus threshold) of an image: into out [K,2] the
+    pixels of region and object, and of the region"""
     K,h,w = D.shape
     for k in range(K):
         both,area = 0,0
-        for i in range(h):                                    # pixel rows between grid rows i and i+1
+        # pixel rows between grid rows i and i+1
+        for i in range(h):
             a,b,r0,r1 = D[k,i],D[k,min(i+1, h-1)],bands[i],bands[i+1]
             m,n = _last_column(a[w-1], b[w-1], P, part, r0, r1, strict)
             both,area = both+m,area+n
             for j in range(1, w):
-                inside = _in(a[j], strict) + _in(b[j], strict) + _in(a[j-1], strict) + _in(b[j-1], strict)
-                if inside == 0 or inside == 4: continue       # all four corners on one side: no crossing
-                m,n = _crossings(a[j-1], b[j-1], a[j], b[j], P, part, r0, r1, j, e[j-1], e[j], scale, strict)
+                inside = _in(a[j], strict) + _in(b[j], strict)
+                inside += _in(a[j-1], strict) + _in(b[j-1], strict)
+                # all four corners on one side: no crossing
+                if inside == 0 or inside == 4: continue
+                m,n = _crossings(a[j-1], b[j-1], a[j], b[j], P, part, r0, r1, j, e[j-1],
+                                 e[j], scale, strict)
                 both,area = both+m,area+n
         out[k,0],out[k,1] = both,area
 
@@ -487,16 +575,21 @@ def _compiled():
 
 # %% ../nbs/09_localization.ipynb #2750ce72
 def _tables(h, w, H, W):
-    "First pixel row of each grid row's band; how far pixel rows are below it; first pixel right of each grid column"
+    """First pixel row of each grid row's band; how far pixel rows are below it;
+    first pixel right of each grid column"""
     src = lambda n,N: ((torch.arange(N)+.5)*(n/N) - .5).clamp_min(0)
-    y,first = src(h, H),lambda s,n: torch.searchsorted(s.floor(), torch.arange(n+1.)).numpy()
+    y,first = src(h, H),lambda s,n: torch.searchsorted(s.floor(),
+                                                       torch.arange(n+1.)).numpy()
     return first(y, h),(y - y.floor()).numpy(),first(src(w, W), w)
 
 def _counts_by_row(D, o, strict, threads):
     "Counts [B,K,2] by `_row_counts`, images shared out among threads"
     (B,K,h,w),(H,W) = D.shape,o.shape[1:]
-    D,out,tabs,f = D.contiguous().numpy(),np.empty((B,K,2)),_tables(h, w, H, W),_compiled()
-    def one(i): f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs, W/w, strict, out[i])
+    D,out = D.contiguous().numpy(),np.empty((B,K,2))
+    tabs,f = _tables(h, w, H, W),_compiled()
+    def one(i):
+        f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs,
+          W/w, strict, out[i])
     with ThreadPoolExecutor(_threads(threads)) as ex: list(ex.map(one, range(B)))
     return torch.from_numpy(out).float()
 
@@ -504,11 +597,13 @@ def _counts_by_row(D, o, strict, threads):
 def _counts_by_pixel(D, o, strict, max_mb):
     "Counts [B,K,2] by the definition: resize, compare, multiply"
     step = max(1, int(max_mb * 2**17 / o[0].numel()))
-    both = torch.stack([o.flatten(1).float(), torch.ones_like(o.flatten(1), dtype=torch.float)], 2)
+    both = torch.stack([o.flatten(1).float(),
+                        torch.ones_like(o.flatten(1), dtype=torch.float)], 2)
     def some(d, b):
         r = resize(d, o.shape[1:])[0].flatten(1)
         return (r > 0 if strict else r >= 0).float() @ b
-    return torch.stack([torch.cat([some(d[None], b) for d in D[i].split(step)]) for i,b in enumerate(both)])
+    return torch.stack([torch.cat([some(d[None], b) for d in D[i].split(step)]) for i,
+                        b in enumerate(both)])
 
 def activmap_iou(
     A, # Maps of the filters [B,K,h,w]
@@ -518,45 +613,59 @@ def activmap_iou(
     max_mb:float=64, # Memory for resized maps, where they are made
     threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
 )->Tensor: # [B,K]
-    "`iou(activmap(A, thresholds, size), objects)` for all filters without making the masks"
+    """`iou(activmap(A, thresholds, size), objects)` for all filters without making
+    the masks"""
     D = _above(A, thresholds)
-    o = _pixels(objects, (len(D), *objects.shape[-2:])).bool().reshape(objects.shape).to(D.device)
+    o = _pixels(objects, (len(D), *objects.shape[-2:])).bool()
+    o = o.reshape(objects.shape).to(D.device)
     by_row = D.device.type=='cpu' and _compiled() and D.shape[-1] <= o.shape[-1]
-    n = _counts_by_row(D, o, strict, threads) if by_row else _counts_by_pixel(D, o, strict, max_mb)
+    if by_row: n = _counts_by_row(D, o, strict, threads)
+    else: n = _counts_by_pixel(D, o, strict, max_mb)
     return _ratio(n[...,0], n[...,1], o.flatten(1).sum(1).float())
 
 # %% ../nbs/09_localization.ipynb #4b831604
 def _scored(iou, labels, n_classes=None, skip_empty=False):
-    "IoU as float64 [N,F], labels, C and images a class, without the images that have no object; or a `ValueError`"
-    v,y = _tensor(iou, 'iou', 'numbers [N] or [N,F]').double().cpu(),_class_numbers(labels).cpu()
+    """IoU as float64 [N,F], labels, C and images a class, without the images that
+    have no object; or a `ValueError`"""
+    v,y = _tensor(iou, 'iou',
+                  'numbers [N] or [N,F]').double().cpu(),_class_numbers(labels).cpu()
     v = v[:,None] if v.ndim==1 else v
-    if v.ndim != 2 or len(v) != len(y): raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row for each image')
+    if v.ndim != 2 or len(v) != len(y):
+        raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row '
+                         'for each image')
     C,keep = _n_classes(y, n_classes),~v.isnan().any(1)
     n = torch.bincount(y[keep], minlength=C)
     if (n==0).any() and not skip_empty:
-        raise ValueError(f'class {_few((n==0).nonzero().flatten().tolist())} has no image with an object, so nothing is '
-                         'known of it: add some, or pass skip_empty=True to leave it blank')
+        raise ValueError(f'class {_few((n==0).nonzero().flatten().tolist())} has no '
+                         'image with an object, so nothing is known of it: add '
+                         'some, or pass skip_empty=True to leave it blank')
     return v[keep],y[keep],C,n
 
 def _class_mean(v, y, C):
-    "Means of v [N,F] over each class's images [F,C] float64; NaN for a class without images"
+    """Means of v [N,F] over each class's images [F,C] float64; NaN for a class
+    without images"""
     one = torch.zeros(C, len(y), dtype=torch.float64)
     one[y,torch.arange(len(y))] = 1
     return (one @ v.double() / one.sum(1, keepdim=True)).T
 
 def _class_max(v, y, C):
     none = torch.full((v.shape[1],), torch.nan, dtype=torch.float64)
-    return torch.stack([v[y==c].double().amax(0) if (y==c).any() else none for c in range(C)], 1)
+    return torch.stack([v[y==c].double().amax(0) if (y==c).any() else none
+                        for c in range(C)], 1)
 
 def _hits(iou, n, strict=False):
     "1 where the IoU reaches n, 0 elsewhere, NaN stays"
-    if not 0 <= n <= 1: raise ValueError(f'n={n}: pass the share that counts as found, from 0 to 1 (AP30: n=.3)')
+    if not 0 <= n <= 1:
+        raise ValueError(f'n={n}: pass the share that counts as found, from 0 to 1 '
+                         '(AP30: n=.3)')
     return torch.where(iou.isnan(), iou, (iou > n if strict else iou >= n).to(iou))
 
 # %% ../nbs/09_localization.ipynb #8bb2b1af
 def _focus(ap, iou, ties='iou'):
-    "Of each row of ap [F,C] the class of the largest; among equals that of the largest IoU, or the first"
-    if ties not in ('iou','first'): raise ValueError(f"ties={ties!r}: use 'iou' or 'first'")
+    """Of each row of ap [F,C] the class of the largest; among equals that of the
+    largest IoU, or the first"""
+    if ties not in ('iou','first'):
+        raise ValueError(f"ties={ties!r}: use 'iou' or 'first'")
     a,b = ap.nan_to_num(-1).numpy(),iou.nan_to_num(-1).numpy()
     best = a == a.max(1, keepdims=True)
     return torch.from_numpy((np.where(best, b, -2) if ties=='iou' else best).argmax(1))
@@ -578,22 +687,29 @@ def filter_scores(
     n_classes:int=None, # C; None: the largest label + 1
     n:float=.3, # An object is found where the IoU is n or more (AP30: .3)
     strict:bool=False, # > n instead of >= n
-    ties:str='iou', # c* among classes with equal AP: the one with the largest IoU, or the 'first'
-    focus=None, # c* [F], chosen elsewhere (on the training split); None: arg max of AP, here
-    over:str='mean', # IoU of a class: the 'mean' over its images, or the 'max' that H.1 prints
+    # c* among classes with equal AP: the one with the largest IoU, or the 'first'
+    ties:str='iou',
+    # c* [F], chosen elsewhere (on the training split); None: arg max of AP, here
+    focus=None,
+    # IoU of a class: the 'mean' over its images, or the 'max' that H.1 prints
+    over:str='mean',
     vocab:list=None, # Class names
     skip_empty:bool=False # Leave classes without images blank? Else they are an error
 )->FilterScores:
     "IoU and AP of every filter on every class, and each filter's class c* (App. H.1)"
     v,y,C,images = _scored(iou, labels, n_classes, skip_empty)
-    if over not in ('mean','max'): raise ValueError(f"over={over!r}: use 'mean' or 'max'")
-    i,a = (_class_mean if over=='mean' else _class_max)(v, y, C),_class_mean(_hits(v, n, strict), y, C)
+    if over not in ('mean','max'):
+        raise ValueError(f"over={over!r}: use 'mean' or 'max'")
+    i,a = (_class_mean if over=='mean'
+           else _class_max)(v, y, C),_class_mean(_hits(v, n, strict), y, C)
     focus = _focus(a, i, ties) if focus is None else _given_focus(focus, v.shape[1], C)
     return FilterScores(i, a, focus, n, [str(o) for o in vocab or range(C)], images)
 
 def _given_focus(focus, K, C):
     f = _class_numbers(getattr(focus, 'focus', focus)).cpu()
-    if len(f) != K or f.max() >= C: raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each filter')
+    if len(f) != K or f.max() >= C:
+        raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each '
+                         'filter')
     return f
 
 # %% ../nbs/09_localization.ipynb #4fa825f3
@@ -611,7 +727,9 @@ def total(self:FilterScores, m=None)->float:
     return (self.iou if m is None else m).gather(1, self.focus[:,None]).mean().item()
 
 @patch(as_prop=True)
-def n_filters(self:FilterScores): return torch.bincount(self.focus, minlength=len(self.vocab))
+def n_filters(self:FilterScores):
+    "Filters focused on each class [C]"
+    return torch.bincount(self.focus, minlength=len(self.vocab))
 
 def _ap(n): return f'AP{100*n:g}'
 
@@ -619,7 +737,8 @@ def _ap(n): return f'AP{100*n:g}'
 def to_df(self:FilterScores)->pd.DataFrame:
     "One row a class, and the total"
     m = {'Avg-IoU':self.iou, _ap(self.n):self.ap}
-    df = pd.DataFrame({k:[*self.by_class(v).tolist(),self.total(v)] for k,v in m.items()})
+    df = pd.DataFrame({k:[*self.by_class(v).tolist(),self.total(v)] for k,
+                       v in m.items()})
     df.insert(0, 'class', [*self.vocab,'total'])
     df.insert(1, 'images', [*self.images.tolist(),self.images.sum().item()])
     df.insert(2, 'filters', [*self.n_filters.tolist(),len(self.focus)])
@@ -631,10 +750,12 @@ def plot(self:FilterScores, ax=None, **kw):
     "IoU of each filter on each class, filters ordered by their class"
     size = min(10, max(4, len(self.focus)/6)),max(2, len(self.vocab)/4)
     ax = ax or plt.subplots(figsize=size, layout='constrained')[1]
-    o = np.lexsort((-self.iou.gather(1, self.focus[:,None])[:,0].numpy(), self.focus.numpy()))
+    o = np.lexsort((-self.iou.gather(1, self.focus[:,None])[:,0].numpy(),
+                    self.focus.numpy()))
     im = ax.imshow(self.iou[o].T, cmap='Greys', aspect='auto', **kw)
     ax.plot(range(len(o)), self.focus[o], '.', color='tab:red', ms=4)
-    ax.set(xlabel='filter, ordered by its class (red)', ylabel='class', title='mean IoU')
+    ax.set(xlabel='filter, ordered by its class (red)', ylabel='class',
+           title='mean IoU')
     ax.set_yticks(range(len(self.vocab)), self.vocab, fontsize=7)
     ax.figure.colorbar(im, ax=ax)
     return ax
@@ -654,23 +775,29 @@ class ImageScores(Measure):
 def image_scores(
     iou, # IoU on each image [N]; NaN (no object) is left out
     labels, # Class numbers [N]
-    n_classes:int=None, n:float=.3, strict:bool=False, vocab:list=None, skip_empty:bool=False # As in `filter_scores`
+    # As in `filter_scores`
+    n_classes:int=None, n:float=.3, strict:bool=False, vocab:list=None,
+    skip_empty:bool=False
 )->ImageScores:
     "Avg-IoU and AP of each class and of all images (App. H.2)"
     v,y,C,images = _scored(iou, labels, n_classes, skip_empty)
     h = _hits(v, n, strict)
-    return ImageScores(_class_mean(v, y, C)[0], _class_mean(h, y, C)[0], v.mean().item(), h.mean().item(), n,
+    return ImageScores(_class_mean(v, y, C)[0], _class_mean(h, y, C)[0],
+                       v.mean().item(), h.mean().item(), n,
                        [str(o) for o in vocab or range(C)], images)
 
 @patch
 def to_df(self:ImageScores)->pd.DataFrame:
     "One row a class, and the total"
-    return pd.DataFrame({'class':[*self.vocab,'total'], 'images':[*self.images.tolist(),self.images.sum().item()],
-        'Avg-IoU':[*self.iou.tolist(),self.total_iou], _ap(self.n):[*self.ap.tolist(),self.total_ap]})
+    return pd.DataFrame({'class':[*self.vocab,'total'],
+                         'images':[*self.images.tolist(),self.images.sum().item()],
+        'Avg-IoU':[*self.iou.tolist(),
+                   self.total_iou], _ap(self.n):[*self.ap.tolist(),self.total_ap]})
 
 # %% ../nbs/09_localization.ipynb #67facfcb
 def _shares(w, o):
-    "Of weights w [B,F,P] the share that lies in o [B,P]; where all weights are 0, the share of all pixels"
+    """Of weights w [B,F,P] the share that lies in o [B,P]; where all weights are 0,
+    the share of all pixels"""
     w = torch.where(w.sum(2, keepdim=True) > 0, w, torch.ones_like(w))
     s = (w @ o[...,None])[...,0] / w.sum(2)
     return torch.where(o.sum(1)[:,None] > 0, s, torch.nan)
@@ -679,7 +806,8 @@ def _heat(heat, objects):
     "Heat as [B,F,P], objects as [B,P], and how to give the result back"
     h = _real(heat, 'heat', (3,4))
     o = _pixels(objects, h.shape).to(h)
-    return (h[:,None] if h.ndim==3 else h).flatten(2),o,(lambda r: r[:,0] if h.ndim==3 else r)
+    return (h[:,None] if h.ndim==3 else h).flatten(2),o,(lambda r: r[:,0] if h.ndim==3
+                                                         else r)
 
 # %% ../nbs/09_localization.ipynb #b41fe333
 def pointing(
@@ -687,18 +815,21 @@ def pointing(
     objects, # bool [B,H,W]
     tolerance:int=0 # Pixels that the maximum may lie outside
 )->Tensor: # [B] or [B,F]: 1 hit, 0 miss, NaN without object
-    "Pointing game: is the maximum in the object? Of several maxima, the share of them that is"
+    """Pointing game: is the maximum in the object? Of several maxima, the share of
+    them that is"""
     h,o,back = _heat(heat, objects)
     if tolerance:
         r = int(tolerance)
-        o = F.max_pool2d(o.reshape(len(o), 1, *np.shape(objects)[-2:]), 2*r+1, 1, r).flatten(1)
+        o = F.max_pool2d(o.reshape(len(o), 1, *np.shape(objects)[-2:]), 2*r+1, 1,
+                         r).flatten(1)
     return back(_shares((h == h.amax(2, keepdim=True)).to(h), o))
 
 def energy(
     heat, # [B,H,W] or [B,F,H,W]
     objects # bool [B,H,W]
 )->Tensor: # [B] or [B,F]; NaN without object
-    "The share of the map's positive part that lies in the object; of a map without any, that of all pixels"
+    """The share of the map's positive part that lies in the object; of a map without
+    any, that of all pixels"""
     h,o,back = _heat(heat, objects)
     return back(_shares(h.relu(), o))
 
@@ -708,7 +839,9 @@ def centred_box(
     area:float=.3 # Share of the image
 )->Tensor: # bool [H,W]
     "A box in the middle of the image, with the image's proportions"
-    if not 0 < area <= 1: raise ValueError(f'area={area}: pass the share of the image, above 0 and at most 1')
+    if not 0 < area <= 1:
+        raise ValueError(f'area={area}: pass the share of the image, above 0 and at '
+                         'most 1')
     H,W = _size(size)
     m = torch.zeros(H, W, dtype=torch.bool)
     y,x = ((n - max(1, round(n*area**.5)))//2 for n in (H,W))
@@ -719,17 +852,23 @@ def centred_box(
 TECHNIQUES = dict(cam='CAM', gradcam='Grad-CAM', activmap='ActivMap', gradmap='GradMap')
 
 VARIANTS = dict(
-    paper   = dict(sigma=5/128,  radius=None,   per_class=None, ap_strict=False, ties='iou'),
-    authors = dict(sigma=30/128, radius=30/128, per_class=30,   ap_strict=True,  ties='first'))
+    paper   = dict(sigma=5/128,  radius=None,   per_class=None, ap_strict=False,
+                   ties='iou'),
+    authors = dict(sigma=30/128, radius=30/128, per_class=30,   ap_strict=True,
+                   ties='first'))
 
 def _options(technique, variant, given):
     "The variant's settings with those given; `ValueError` for names that aren't known"
-    if technique not in TECHNIQUES: raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
-    if variant not in VARIANTS: raise ValueError(f'variant={variant!r}: use one of {", ".join(VARIANTS)}')
+    if technique not in TECHNIQUES:
+        raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
+    if variant not in VARIANTS:
+        raise ValueError(f'variant={variant!r}: use one of {", ".join(VARIANTS)}')
     if odd := set(given) - set(VARIANTS['paper']):
-        raise ValueError(f'unknown option {_few(sorted(odd))}: there are {", ".join(VARIANTS["paper"])}')
+        raise ValueError(f'unknown option {_few(sorted(odd))}: there are '
+                         f'{", ".join(VARIANTS["paper"])}')
     o = {**VARIANTS[variant], **given}
-    if technique=='gradmap' and 'ap_strict' not in given: o['ap_strict'] = False   # there the authors' code has >=, too
+    # there the authors' code has >=, too
+    if technique=='gradmap' and 'ap_strict' not in given: o['ap_strict'] = False
     if technique!='gradmap': o['per_class'] = None
     return o
 
@@ -738,18 +877,24 @@ class _Tally:
     "Objects in the loader's order, and what is measured on them"
     def __init__(self, masks, dl, object=255):
         masks = getattr(dl, 'masks', None) if masks is None else masks
-        if masks is None: raise ValueError('the loader has no masks: pass masks=, [N,H,W] in its order')
+        if masks is None:
+            raise ValueError('the loader has no masks: pass masks=, [N,H,W] in its '
+                             'order')
         self.o,self.at,self.cols = object_masks(masks, object),0,{}
     def next(self, n, size):
         "The masks of the next n images, which are of this size"
         if tuple(self.o.shape[-2:]) != tuple(size): object_masks(self.o, size=size)
-        if self.at+n > len(self.o): raise ValueError(f'{len(self.o)} masks, but the loader gives more images: pass one for each')
+        if self.at+n > len(self.o):
+            raise ValueError(f'{len(self.o)} masks, but the loader gives more images: '
+                             'pass one for each')
         self.at += n
         return self.o[self.at-n:self.at]
     def add(self, **cols):
         for k,v in cols.items(): self.cols.setdefault(k, []).append(v.detach().cpu())
     def all(self):
-        if self.at != len(self.o): raise ValueError(f'{len(self.o)} masks for {self.at} images: pass one for each')
+        if self.at != len(self.o):
+            raise ValueError(f'{len(self.o)} masks for {self.at} images: pass one for '
+                             'each')
         return {k:torch.cat(v) for k,v in self.cols.items()}
 
 # %% ../nbs/09_localization.ipynb #afbc93f6
@@ -757,7 +902,8 @@ class _GradMaps(_Maps):
     "As `_Maps`, with the weights [B,K] of Grad-CAM in the place of the class scores"
     of = 'label'
     def run(self, model, xs, y):
-        A,g = _score_gradient(model, xs, self.find(model, xs), y if self.of=='label' else None)
+        A,g = _score_gradient(model, xs, self.find(model, xs),
+                              y if self.of=='label' else None)
         return A.float(),g.float().mean((2,3))
 
 _COLS = 'iou','pointing','energy'
@@ -765,13 +911,19 @@ def _area(o): return o.flatten(1).float().mean(1)
 
 def _heat_source(learn, dl, technique, layer, of, device, max_mb):
     "`each(fn)` that calls fn(A, heat on the grid, labels), and the `_Maps` behind it"
-    if of not in ('label','prediction'): raise ValueError(f"of={of!r}: use 'label' or 'prediction', the class whose map is taken")
+    if of not in ('label','prediction'):
+        raise ValueError(f"of={of!r}: use 'label' or 'prediction', the class whose map "
+                         "is taken")
     if technique=='gradcam':
         m = _GradMaps(learn, dl, layer, device, max_mb)
         m.of = of
         return m,lambda fn: m(lambda A,w,y: fn(A, cam(A, w), y))
-    m,W = _Maps(learn, dl, layer, device, max_mb),_cam_weights(learn, layer, _first_images(_default_dl(learn, dl)))
-    return m,lambda fn: m(lambda A,z,y: fn(A, cam(A, W.to(A)[_class_of(y if of=='label' else None, z)]), y))
+    m,W = _Maps(learn, dl, layer, device,
+                max_mb),_cam_weights(learn, layer,
+                                     _first_images(_default_dl(learn, dl)))
+    return m,lambda fn: m(lambda A,z,
+                          y: fn(A, cam(A, W.to(A)[_class_of(y if of=='label' else None,
+                                                            z)]), y))
 
 # %% ../nbs/09_localization.ipynb #7575bbd1
 def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
@@ -779,48 +931,70 @@ def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
     rng = torch.Generator().manual_seed(seed)
     def some(A, heat, y):
-        o,k = t.next(len(y), m.size).to(A.device),torch.randint(A.shape[1], (len(y),), generator=rng)
-        h,r = resize(heat, m.size),resize(A[torch.arange(len(y)),k.to(A.device)], m.size)
-        score = lambda h: (iou(top_mask(h, top, strict), o), pointing(h, o), energy(h, o))
-        t.add(labels=y, area=_area(o), **dict(zip(_COLS, score(h))), **{f'random_{k}':v for k,v in zip(_COLS, score(r))})
+        o,k = t.next(len(y), m.size).to(A.device),torch.randint(A.shape[1], (len(y),),
+                                                                generator=rng)
+        h,r = resize(heat, m.size),resize(A[torch.arange(len(y)),k.to(A.device)],
+                                          m.size)
+        score = lambda h: (iou(top_mask(h, top, strict), o), pointing(h, o),
+                           energy(h, o))
+        t.add(labels=y, area=_area(o), **dict(zip(_COLS, score(h))),
+              **{f'random_{k}':v for k,v in zip(_COLS, score(r))})
     each(some)
     return m.place
 
 # %% ../nbs/09_localization.ipynb #039a6eb5
 def _energy_of(A, o):
-    "`energy` of the resized positive parts of A [B,K,h,w], from object sums on the grid"
-    up = [resize(torch.eye(n)[:,:,None], (N,1))[...,0].to(A) for n,N in zip(A.shape[-2:], o.shape[-2:])]   # [n,N]
+    """`energy` of the resized positive parts of A [B,K,h,w], from object sums on the
+    grid"""
+    # [n,N]
+    up = [resize(torch.eye(n)[:,:,None], (N,1))[...,0].to(A) for n,
+          N in zip(A.shape[-2:], o.shape[-2:])]
     parts = o.to(A),torch.ones_like(o, dtype=A.dtype)
     inside,all_ = (torch.einsum('hH,bHW,wW->bhw', up[0], p, up[1]) for p in parts)
     a = A.relu()
     part,whole = (torch.einsum('bkhw,bhw->bk', a, s) for s in (inside, all_))
     area = o.flatten(1).to(A).mean(1)[:,None]
-    return torch.where(area > 0, torch.where(whole > 0, part/whole.clamp_min(1e-30), area), torch.nan)
+    return torch.where(area > 0,
+                       torch.where(whole > 0, part/whole.clamp_min(1e-30),
+                                   area), torch.nan)
 
 def _tally_activmap(t, maps, ks, thresholds, top, at, strict, point):
     "ActivMaps of all filters"
-    th = _thresholds(maps, top, at) if thresholds is None else _tensor(thresholds, 'thresholds', '[K]')
+    th = (_thresholds(maps, top, at) if thresholds is None else
+          _tensor(thresholds, 'thresholds', '[K]'))
     def some(A, z, y):
         o,A_ = t.next(len(y), maps.size).to(A.device),A[:,ks]
-        if th.shape != A.shape[1:2]: raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
-        t.add(iou=activmap_iou(A_, th[ks], o, strict), energy=_energy_of(A_, o), labels=y, area=_area(o))
-        if point: t.add(pointing=torch.cat([pointing(resize(a, maps.size)[None], b[None]) for a,b in zip(A_, o)]))
+        if th.shape != A.shape[1:2]:
+            raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
+        t.add(iou=activmap_iou(A_, th[ks], o, strict), energy=_energy_of(A_, o),
+              labels=y, area=_area(o))
+        if point:
+            t.add(pointing=torch.cat([pointing(resize(a, maps.size)[None], b[None])
+                                      for a,b in zip(A_, o)]))
     maps(some)
     return th
 
 # %% ../nbs/09_localization.ipynb #654a5f49
-def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb, tell):
-    "GradMaps of filters on every image; with `per_class` the mean over each class's strongest filters instead"
-    top = _strongest(learn, dl, layer, device, opts['per_class']) if opts['per_class'] else None
-    if tell: print(gradmap_cost(learn, dl, filters if top is None else top.shape[1], layer, chunk))
+def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb,
+                   tell):
+    """GradMaps of filters on every image; with `per_class` the mean over each
+    class's strongest filters instead"""
+    top = _strongest(learn, dl, layer, device,
+                     opts['per_class']) if opts['per_class'] else None
+    if tell:
+        print(gradmap_cost(learn, dl, filters if top is None else top.shape[1], layer,
+                           chunk))
     place,blur_ = None,dict(sigma=opts['sigma'], radius=opts['radius'], chunk=chunk)
     with _quiet(learn, dl, device) as (model,batches):
         for xs,y in batches():
-            if place is None: place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
+            if place is None:
+                place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
             o = t.next(len(y), xs[0].shape[-2:]).to(xs[0].device)
-            run = lambda s,ks: _gradmap_scores(model, _rows(xs, s), o[s], place, ks, max_mb, blur_)
+            run = lambda s,ks: _gradmap_scores(model, _rows(xs, s), o[s], place, ks,
+                                               max_mb, blur_)
             rows = [slice(i, i+chunk) for i in range(0, len(y), chunk)]
-            if top is None: cols = [torch.cat(c) for c in zip(*(run(s, ks) for s in rows))]
+            if top is None:
+                cols = [torch.cat(c) for c in zip(*(run(s, ks) for s in rows))]
             else: cols = _per_class(run, y, top)
             t.add(labels=y, area=_area(o), **dict(zip(_COLS, cols)))
     return place,ks
@@ -828,8 +1002,11 @@ def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_
 def _gradmap_scores(model, xs, o, place, ks, max_mb, blur_):
     "IoU, pointing game and energy [B,F] of GradMaps, some filters at a time"
     step = max(1, int(max_mb * 2**18 / (6*o.numel())))
-    parts = (_gradmaps(model, xs, place, ks[i:i+step], **blur_) for i in range(0, len(ks), step))
-    return [torch.cat(c, 1) for c in zip(*((iou(g > 1, o), pointing(g, o), energy(g, o)) for g in parts))]
+    parts = (_gradmaps(model, xs, place, ks[i:i+step], **blur_)
+             for i in range(0, len(ks), step))
+    return [torch.cat(c, 1)
+            for c in zip(*((iou(g > 1, o), pointing(g, o), energy(g, o))
+                           for g in parts))]
 
 # %% ../nbs/09_localization.ipynb #9349f6f0
 def _per_class(run, y, top):
@@ -837,16 +1014,20 @@ def _per_class(run, y, top):
     out = torch.full((3,len(y)), torch.nan)
     for c in y.unique().tolist():
         at = (y==c).nonzero().flatten()
-        for s in at.split(16): out[:,s.cpu()] = torch.stack([v.mean(1).cpu() for v in run(s, top[c].tolist())])
+        for s in at.split(16):
+            out[:,s.cpu()] = torch.stack([v.mean(1).cpu()
+                                          for v in run(s, top[c].tolist())])
     return out
 
 def _strongest(learn, dl, layer, device, m):
     "The m filters with the largest mean activation on each class [C,m], most first"
     fs,ys,C = [],[],[]
-    def some(A, z, y): fs.append(A.mean((2,3)).cpu()); ys.append(y.cpu()); C.append(z.shape[1])
+    def some(A, z, y):
+        fs.append(A.mean((2,3)).cpu()); ys.append(y.cpu()); C.append(z.shape[1])
     _Maps(learn, dl, layer, device, 0)(some)
     means = class_means(torch.cat(fs), torch.cat(ys), C[0])
-    return means.nan_to_num(-torch.inf).argsort(dim=1, descending=True, stable=True)[:,:m]
+    return means.nan_to_num(-torch.inf).argsort(dim=1, descending=True,
+                                                stable=True)[:,:m]
 
 # %% ../nbs/09_localization.ipynb #935ce8d1
 @dataclass
@@ -862,7 +1043,8 @@ class Localization(Measure):
     pixels:int # Of an image
     pointing:Tensor=None # As `iou`
     energy:Tensor=None # As `iou`
-    random:dict=None # The same for the map of a random filter [N]; None: it comes from `iou`
+    # The same for the map of a random filter [N]; None: it comes from `iou`
+    random:dict=None
     filters:list=None # Numbers of the F filters
     K:int=None # Filters of the layer
     given:Tensor=None # c* [F] chosen elsewhere
@@ -885,31 +1067,39 @@ def scores(self:Localization,
 ): # `FilterScores` or `ImageScores`
     "The scores of App. H"
     o,n = self.settings,self.n if n is None else n
-    kw = dict(dict(n_classes=len(self.vocab), n=n, strict=o['ap_strict'], vocab=self.vocab, skip_empty=True), **kw)
+    kw = dict(dict(n_classes=len(self.vocab), n=n, strict=o['ap_strict'],
+                   vocab=self.vocab, skip_empty=True), **kw)
     if not self.single: return image_scores(self.iou, self.labels, **kw)
-    return filter_scores(self.iou, self.labels, **{'ties':o['ties'], 'focus':self.given, **kw})
+    return filter_scores(self.iou, self.labels,
+                         **{'ties':o['ties'], 'focus':self.given, **kw})
 
 @patch(as_prop=True)
-def focus(self:Localization): return self.scores().focus if self.single else None
+def focus(self:Localization):
+    "The class c* of each filter [F]; None for maps of all filters"
+    return self.scores().focus if self.single else None
 
 # %% ../nbs/09_localization.ipynb #a25327fb
 @patch
 def _mean(self:Localization, v, n, other=False):
-    "Mean of v [N] or [N,F] on each class [C] and in total; `other`: of all filters instead of the class's own"
+    """Mean of v [N] or [N,F] on each class [C] and in total; `other`: of all filters
+    instead of the class's own"""
     C,each = len(self.vocab),v.ndim==2
     v = v if each else v[:,None]
     m = _class_mean(v, self.labels, C)                        # [F,C], or [1,C]
     if not self.single: return m[0],v.double().mean().item()
     s = self.scores(n)
     if each and not other: return s.by_class(m),s.total(m)
-    m = m.mean(0)                                             # the same for every filter
+    # the same for every filter
+    m = m.mean(0)
     return m,m[s.focus].mean().item()
 
 @patch
 def _columns(self:Localization, v, p, e, other=False):
-    "The table's columns of IoU, pointing game and energy: each a number for each class, and the total"
+    """The table's columns of IoU, pointing game and energy: each a number for each
+    class, and the total"""
     hit = lambda n: _hits(v, n, self.settings['ap_strict'])
-    cols = {'Avg-IoU':self._mean(v, self.n, other), **{_ap(n):self._mean(hit(n), n, other) for n in sorted({.2,.3,self.n})}}
+    cols = {'Avg-IoU':self._mean(v, self.n, other),
+            **{_ap(n):self._mean(hit(n), n, other) for n in sorted({.2,.3,self.n})}}
     for k,o in (('pointing',p),('energy',e)):
         if o is not None: cols[k] = self._mean(o, self.n, other)
     return cols
@@ -921,18 +1111,26 @@ def _who(self:Localization, who):
     if who=='maps': return self._columns(self.iou, self.pointing, self.energy)
     if who=='full image': return self._columns(*[self.area]*3)
     if who=='ideal map':
-        return None if self.single or self.technique=='gradmap' else self._columns(self._ideal(), None, None)
-    if who=='centred box': return self._columns(self.box['iou'], self.box['pointing'], self.box['energy'])
-    if who!='random filter': raise ValueError(f"{who!r} is unknown: use 'maps', {', '.join(map(repr, BASELINES))}")
-    if self.single: return self._columns(self.iou, self.pointing, self.energy, other=True)
-    return self.random and self._columns(self.random['iou'], self.random['pointing'], self.random['energy'])
+        if self.single or self.technique=='gradmap': return
+        return self._columns(self._ideal(), None, None)
+    if who=='centred box':
+        return self._columns(self.box['iou'], self.box['pointing'], self.box['energy'])
+    if who!='random filter':
+        raise ValueError(f"{who!r} is unknown: use 'maps', "
+                         f"{', '.join(map(repr, BASELINES))}")
+    if self.single:
+        return self._columns(self.iou, self.pointing, self.energy, other=True)
+    return self.random and self._columns(self.random['iou'], self.random['pointing'],
+                                         self.random['energy'])
 
 BASELINES = 'full image','centred box','random filter','ideal map'
 
 @patch
 def _ideal(self:Localization):
-    "The IoU of a map that ranks all pixels of the object first, cut off at the same share of the image"
-    m = (math.floor(round(self.settings['top']*self.pixels, 6)) + (not self.settings['strict']))/self.pixels
+    """The IoU of a map that ranks all pixels of the object first, cut off at the
+    same share of the image"""
+    m = (math.floor(round(self.settings['top']*self.pixels, 6))
+         + (not self.settings['strict']))/self.pixels
     return torch.minimum(self.area, torch.tensor(m)) / self.area.clamp_min(m)
 
 # %% ../nbs/09_localization.ipynb #ea1e7e46
@@ -943,9 +1141,13 @@ def by_class(self:Localization,
     "Scores of each class"
     cols = self._who(who)
     if not cols: raise ValueError(f'{who}: not measured for this kind of map')
-    df = pd.DataFrame({k:[*c.tolist(),t] for k,(c,t) in cols.items()}, index=[*self.vocab,'total'])
-    df.insert(0, 'images', [*torch.bincount(self.labels, minlength=len(self.vocab)).tolist(),len(self.labels)])
-    if self.single: df.insert(1, 'filters', [*self.scores().n_filters.tolist(),self.iou.shape[1]])
+    df = pd.DataFrame({k:[*c.tolist(),t] for k,(c,t) in cols.items()},
+                      index=[*self.vocab,'total'])
+    df.insert(0, 'images',
+              [*torch.bincount(self.labels, minlength=len(self.vocab)).tolist(),
+               len(self.labels)])
+    if self.single:
+        df.insert(1, 'filters', [*self.scores().n_filters.tolist(),self.iou.shape[1]])
     return df.rename_axis('class')
 
 @patch
@@ -954,12 +1156,14 @@ def to_df(self:Localization)->pd.DataFrame:
     df = self.by_class()
     rows = {o:{k:t for k,(_,t) in c.items()} for o in BASELINES if (c := self._who(o))}
     df = pd.concat([df, pd.DataFrame(rows).T.reindex(columns=df.columns)])
-    return df.rename_axis('class').astype({k:'Int64' for k in ('images','filters') if k in df})
+    return df.rename_axis('class').astype({k:'Int64' for k in ('images','filters')
+                                           if k in df})
 
 # %% ../nbs/09_localization.ipynb #2d558d49
 @patch
 def sampling_error(self:Localization)->float:
-    "Standard error of the total Avg-IoU from having measured a sample of the filters; 0 if all were"
+    """Standard error of the total Avg-IoU from having measured a sample of the
+    filters; 0 if all were"""
     if not self.single: return 0.
     F_,s = self.iou.shape[1],self.scores()
     if F_ == self.K: return 0.
@@ -970,21 +1174,25 @@ def sampling_error(self:Localization)->float:
 def _notes(self:Localization):
     o = [f'{TECHNIQUES[self.technique]}, {len(self.labels)} images']
     if self.single: o.append(f'{self.iou.shape[1]} of {self.K} filters')
-    if self.single and self.iou.shape[1] < self.K: o.append(f'sampling error of the total Avg-IoU {self.sampling_error():.4f}')
+    if self.single and self.iou.shape[1] < self.K:
+        o.append(f'sampling error of the total Avg-IoU {self.sampling_error():.4f}')
     if self.left_out: o.append(f'{self.left_out} images without object left out')
-    own = f'Each AP has its own c*; `filters` counts that of {_ap(self.n)}. ' if self.single else ''
+    own = f'Each AP has its own c*; `filters` counts that of {_ap(self.n)}. '
+    if not self.single: own = ''
     return '; '.join(o) + f'. {own}The last rows are totals of baselines.'
 
 # %% ../nbs/09_localization.ipynb #d78247b0
 @patch
 def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
     "A bar for each class, with the baselines as lines"
-    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8),
+                            layout='constrained')[1]
     df = self.by_class()
     x = np.arange(len(df))
     ax.bar(x, df[column], color=['tab:blue']*(len(df)-1)+['tab:gray'], width=.7, **kw)
     for o,c in zip(BASELINES, ('k','tab:orange','tab:green','tab:red')):
-        if (w := self._who(o)) and column in w: ax.hlines(self.by_class(o)[column], x-.42, x+.42, color=c, lw=1.6, label=o)
+        if (w := self._who(o)) and column in w:
+            ax.hlines(self.by_class(o)[column], x-.42, x+.42, color=c, lw=1.6, label=o)
     ax.set_xticks(x, df.index, rotation=0 if max(map(len, df.index)) < 6 else 45)
     ax.set(ylabel=column, title=f'{TECHNIQUES[self.technique]}: {column}')
     ax.legend(fontsize=7, frameon=False, ncols=3)
@@ -994,7 +1202,8 @@ def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
 def localize(
     learn, # Learner or model
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    technique:str='cam', # 'cam', 'gradcam': one map an image; 'activmap', 'gradmap': one for each filter
+    # 'cam', 'gradcam': one map an image; 'activmap', 'gradmap': one for each filter
+    technique:str='cam',
     masks=None, # [N,H,W] in the loader's order; None: `dl.masks`
     object=255, # Grey level of the object in them, or '>0'
     layer=None, # The layer with the map; None: found
@@ -1006,59 +1215,76 @@ def localize(
     thresholds=None, # Of ActivMaps [K]; None: from this loader
     at:str='grid', # Where those come from: 'grid' or 'resized' maps
     of:str='label', # CAM of the image's 'label' or of the 'prediction'
-    focus=None, # c* [F] from another split; None: the classes where each filter does best here
-    point:bool=None, # Pointing game of single filters? None: not for ActivMaps, whose maps it must make
+    # c* [F] from another split; None: the classes where each filter does best here
+    focus=None,
+    # Pointing game of single filters? None: not for ActivMaps, whose maps it must make
+    point:bool=None,
     skip_empty:bool=False, # Leave classes without images blank? Else they are an error
     tell:bool=True, # Say what GradMaps will cost?
     seed:int=0, # Of what is drawn
-    chunk:int=16, max_mb:float=512, device=None, # Images a backward pass; memory for maps; where to run
-    **options # Single settings of the variant: sigma, radius, per_class, ap_strict, ties
+    # Images a backward pass; memory for maps; where to run
+    chunk:int=16, max_mb:float=512, device=None,
+    # Single settings of the variant: sigma, radius, per_class, ap_strict, ties
+    **options
 )->Localization:
     "Score one kind of map against the masks of a data set, with baselines (App. G, H)"
     opts,start = _options(technique, variant, options),time.perf_counter()
     dl = _default_dl(learn, dl)
     t,extra = _Tally(masks, dl, object),{}
     if technique in ('cam','gradcam'):
-        place = _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed)
+        place = _tally_heat(t, learn, dl, technique, layer, of, device, top, strict,
+                            seed)
     elif technique=='activmap':
         maps = _Maps(learn, dl, layer, device, max_mb)
         ks = _find_filters(maps, filters, seed)
-        extra = dict(thresholds=_tally_activmap(t, maps, ks, thresholds, top, at, strict, point), filters=ks)
+        extra = dict(thresholds=_tally_activmap(t, maps, ks, thresholds, top, at,
+                                                strict, point), filters=ks)
         place = maps.place
     else:
-        place,ks = _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb, tell)
+        place,ks = _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts,
+                                  chunk, max_mb, tell)
         extra = {} if opts['per_class'] else dict(filters=ks)
     opts |= dict(variant=variant, top=top, strict=strict, at=at, of=of, object=object)
     n = n if n is not None else .2 if technique=='gradmap' else .3
     vocab = _names(learn, dl, _count_classes(learn, dl))
-    return _result(t, technique, n, opts, place, vocab, focus, time.perf_counter()-start, top, extra, skip_empty)
+    return _result(t, technique, n, opts, place, vocab, focus,
+                   time.perf_counter()-start, top, extra, skip_empty)
 
 # %% ../nbs/09_localization.ipynb #81c33b74
 def _find_filters(maps, filters, seed):
     "Filter numbers, with the layer found on the first images"
-    with _still(maps.learn, _first_images(maps.dl), maps.place) as (_,_,place): maps.place = place
+    with _still(maps.learn, _first_images(maps.dl), maps.place) as (_,_,place):
+        maps.place = place
     return _filters(filters, place.K, seed)
 
 def _count_classes(learn, dl):
     "C from the names of the data, else from the model's scores"
     for o in (getattr(learn, 'dls', None), dl, getattr(dl, 'dataset', None)):
-        if isinstance(v := getattr(o, 'vocab', None), (list,tuple)) and len(v): return len(v)
+        if isinstance(v := getattr(o, 'vocab', None), (list,tuple)) and len(v):
+            return len(v)
     model,p = _model_of(learn),next(_model_of(learn).parameters())
-    with _untouched(model): return _logits(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
+    with _untouched(model):
+        return _logits(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
 
-def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra, skip_empty):
+def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra,
+            skip_empty):
     "A `Localization` of what was tallied, without images that have no object"
     c = t.all()
     keep = c['area'] > 0
-    if not keep.any(): raise ValueError('no image has an object in its mask: check masks= and object=')
+    if not keep.any():
+        raise ValueError('no image has an object in its mask: check masks= and object=')
     box = centred_box(t.o.shape[-2:], top).expand(len(t.o), -1, -1)
-    box = dict(iou=iou(box, t.o), pointing=pointing(box.float(), t.o), energy=energy(box.float(), t.o))
-    c,box = ({k:v[keep] for k,v in d.items()} for d in (c, {k:v.cpu() for k,v in box.items()}))
-    _scored(c['iou'], c['labels'], len(vocab), skip_empty)    # a class without images is an error
+    box = dict(iou=iou(box, t.o), pointing=pointing(box.float(), t.o),
+               energy=energy(box.float(), t.o))
+    c,box = ({k:v[keep] for k,v in d.items()}
+             for d in (c, {k:v.cpu() for k,v in box.items()}))
+    # a class without images is an error
+    _scored(c['iou'], c['labels'], len(vocab), skip_empty)
     random = {k:c.pop(f'random_{k}') for k in box} if 'random_iou' in c else None
     F_ = c['iou'].shape[1] if c['iou'].ndim==2 else None
     given = None if focus is None or F_ is None else _given_focus(focus, F_, len(vocab))
-    return Localization(technique, vocab=vocab, n=n, box=box, random=random, K=place.K, given=given, settings=opts,
+    return Localization(technique, vocab=vocab, n=n, box=box, random=random, K=place.K,
+                        given=given, settings=opts,
                         place=place, left_out=int((~keep).sum()), seconds=seconds,
                         pixels=t.o[0].numel(), **c, **extra)
 
@@ -1077,9 +1303,12 @@ def to_df(self:Table2)->pd.DataFrame:
     rows = {}
     for locs in zip(*self.results.values()):
         for col in ('Avg-IoU',_ap(locs[0].n)):
-            get = lambda who: {name:t.by_class(who)[col] for name,t in zip(self.results, locs) if t._who(who)}
+            get = lambda who: {name:t.by_class(who)[col] for name,
+                               t in zip(self.results, locs) if t._who(who)}
             rows |= {(_title(locs[0]),col,name):v for name,v in get('maps').items()}
-            for o in self.baselines: rows |= {(_title(locs[0]),col,k):v for k,v in _one_if_equal(o, get(o)).items()}
+            for o in self.baselines:
+                rows |= {(_title(locs[0]),col,k):v for k,
+                         v in _one_if_equal(o, get(o)).items()}
     return pd.DataFrame(rows).T.rename_axis(['localization','metric','training'])
 
 def _one_if_equal(who, rows):
@@ -1089,17 +1318,22 @@ def _one_if_equal(who, rows):
     return {f'{who} ({k})':v for k,v in rows.items()}
 
 def _title(t):
-    return f'{TECHNIQUES[t.technique]} for {"one filter" if t.single or t.technique=="gradmap" else "all filters"}'
+    one = t.single or t.technique=='gradmap'
+    return f'{TECHNIQUES[t.technique]} for {"one filter" if one else "all filters"}'
 
 def table2(
-    results:dict, # {'CSG': [localize(...), ...], 'STD': [...]}, the same techniques in the same order
+    # {'CSG': [localize(...), ...], 'STD': [...]}, the same techniques in the same order
+    results:dict,
     baselines=('full image',) # Some of `BASELINES`, in rows below each score
 )->Table2:
     "Table 2's twin: the better training of each class in bold"
-    sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k,v in results.items()}
-    kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k,v in sets.items()}
+    sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k,
+            v in results.items()}
+    kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k,
+             v in sets.items()}
     if not kinds or any(v != next(iter(kinds.values())) for v in kinds.values()):
-        raise ValueError('each training needs the same techniques, n and classes in the same order')
+        raise ValueError('each training needs the same techniques, n and classes in '
+                         'the same order')
     return Table2(sets, tuple(baselines or ()))
 
 # %% ../nbs/09_localization.ipynb #eacb40ae
@@ -1118,11 +1352,14 @@ def _repr_markdown_(self:Table2):
 def plot(self:Table2, axs=None):
     "Total Avg-IoU of each technique and training, with the full image as a line"
     k = len(next(iter(self.results.values())))
-    if axs is None: axs = plt.subplots(1, k, figsize=(2.6*k, 2.8), layout='constrained', squeeze=False)[1][0]
+    if axs is None:
+        axs = plt.subplots(1, k, figsize=(2.6*k, 2.8), layout='constrained',
+                           squeeze=False)[1][0]
     for i,ax in enumerate(axs):
         for j,(name,locs) in enumerate(self.results.items()):
             ax.bar(j, locs[i].by_class()['Avg-IoU']['total'], color=f'C{j}', width=.6)
-            ax.hlines(locs[i].by_class('full image')['Avg-IoU']['total'], j-.4, j+.4, color='k')
+            ax.hlines(locs[i].by_class('full image')['Avg-IoU']['total'], j-.4, j+.4,
+                      color='k')
         ax.set_xticks(range(len(self.results)), list(self.results))
         ax.set(title=TECHNIQUES[locs[i].technique], ylabel='Avg-IoU' if i==0 else '')
     return axs
@@ -1150,16 +1387,23 @@ class IoUCurve(Measure):
     test:Tensor # On the other [T]
     technique:str
     def __post_init__(self):
-        self._note = (f'Chosen on the training split: top {self.chosen:.0%}, Avg-IoU {self.value:.4f}. '
+        self._note = (f'Chosen on the training split: top {self.chosen:.0%}, Avg-IoU '
+                      f'{self.value:.4f}. '
                       f'The best on the other split itself: {self.test.max():.4f}.')
-    chosen = property(lambda self: self.tops[self.train.argmax().item()], doc='The share that is best on the training split')
-    value = property(lambda self: self.test[self.train.argmax()].item(), doc='Avg-IoU with it')
-    def to_df(self): return pd.DataFrame(dict(top=self.tops, train=self.train.tolist(), test=self.test.tolist()))
+    chosen = property(lambda self: self.tops[self.train.argmax().item()],
+                      doc='The share that is best on the training split')
+    value = property(lambda self: self.test[self.train.argmax()].item(),
+                     doc='Avg-IoU with it')
+    def to_df(self):
+        return pd.DataFrame(dict(top=self.tops, train=self.train.tolist(),
+                                 test=self.test.tolist()))
     def plot(self, ax=None, **kw):
         ax = ax or plt.subplots(figsize=(4.2,2.8), layout='constrained')[1]
         for k in ('train','test'): ax.plot(self.tops, getattr(self, k), label=k, **kw)
-        ax.axvline(self.chosen, color='k', ls=':', lw=1, label=f'chosen on train: {self.chosen:.0%}')
-        ax.set(xlabel='share of pixels (of activations) above the threshold', ylabel='Avg-IoU', title=TECHNIQUES[self.technique])
+        ax.axvline(self.chosen, color='k', ls=':', lw=1,
+                   label=f'chosen on train: {self.chosen:.0%}')
+        ax.set(xlabel='share of pixels (of activations) above the threshold',
+               ylabel='Avg-IoU', title=TECHNIQUES[self.technique])
         ax.legend(fontsize=7, frameon=False)
         return ax
 
@@ -1167,25 +1411,35 @@ class IoUCurve(Measure):
 def iou_curve(
     learn, # Learner or model
     dl=None, # Loader; None: the Learner's `dls.valid`
-    train_dl=None, # The loader that the threshold is chosen on; None: the Learner's `dls.train`
+    # The loader that the threshold is chosen on; None: the Learner's `dls.train`
+    train_dl=None,
     technique:str='cam', # 'cam', 'gradcam' or 'activmap'
     tops=None, # Shares [T]; None: 5 %, 10 %, ... 95 %
-    object=255, layer=None, of='label', n:float=.3, device=None, max_mb:float=512 # As in `localize`
+    # As in `localize`
+    object=255, layer=None, of='label', n:float=.3, device=None, max_mb:float=512
 )->IoUCurve:
-    "Avg-IoU over a sweep of thresholds on two splits; of ActivMaps, thresholds and c* come from the training split, too"
-    tops = [round(.05*i, 2) for i in range(1, 20)] if tops is None else [float(o) for o in tops]
+    """Avg-IoU over a sweep of thresholds on two splits; of ActivMaps, thresholds and
+    c* come from the training split, too"""
+    tops = [round(.05*i, 2)
+            for i in range(1, 20)] if tops is None else [float(o) for o in tops]
     if train_dl is None and not hasattr(learn, 'dls'):
         raise ValueError('a model alone has no training split: pass train_dl=')
     dls = [learn.dls.train if train_dl is None else train_dl,_default_dl(learn, dl)]
-    if technique=='activmap': a,b = _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb)
-    elif technique in ('cam','gradcam'): a,b = (_heat_curve(learn, o, technique, tops, object, layer, of, device) for o in dls)
-    else: raise ValueError(f"technique={technique!r}: use 'cam', 'gradcam' or 'activmap'")
+    if technique=='activmap':
+        a,b = _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb)
+    elif technique in ('cam','gradcam'):
+        a,b = (_heat_curve(learn, o, technique, tops, object, layer, of, device)
+               for o in dls)
+    else:
+        raise ValueError(f"technique={technique!r}: use 'cam', 'gradcam' or 'activmap'")
     return IoUCurve(tops, a, b, technique)
 
 def _heat_curve(learn, dl, technique, tops, object, layer, of, device):
     t = _Tally(None, dl, object)
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
-    each(lambda A,heat,y: t.add(iou=sweep_top(resize(heat, m.size), t.next(len(y), m.size).to(A.device), tops)))
+    each(lambda A,heat,
+         y: t.add(iou=sweep_top(resize(heat, m.size),
+                                t.next(len(y), m.size).to(A.device), tops)))
     return t.all()['iou'].double().nanmean(0)
 
 def _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb):
@@ -1194,7 +1448,10 @@ def _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb):
         th,focus,row = _thresholds(maps[0], top),None,[]
         for m in maps:
             t,v = _Tally(None, m.dl, object),[]
-            m(lambda A,z,y: t.add(iou=activmap_iou(A, th, t.next(len(y), m.size).to(A.device)), labels=y))
+            def some(A, z, y):
+                o = t.next(len(y), m.size).to(A.device)
+                t.add(iou=activmap_iou(A, th, o), labels=y)
+            m(some)
             c = t.all()
             s = filter_scores(c['iou'], c['labels'], C, n=n, focus=focus)
             focus,C = s.focus,len(s.vocab)
@@ -1210,20 +1467,27 @@ def heat_and_mask(
     technique:str='cam', # One of `TECHNIQUES`
     k=None, # Of single filters: the filter, or each class's [C]
     thresholds=None, # Of ActivMaps: [K], from `filter_thresholds`
-    layer=None, top:float=.3, strict:bool=False, **blur_ # As in `localize`; sigma= and radius= of GradMaps
+    # As in `localize`; sigma= and radius= of GradMaps
+    layer=None, top:float=.3, strict:bool=False, **blur_
 )->tuple: # Heat [B,H,W], mask bool [B,H,W]
     "One map of each image and the region that it segments"
-    if technique not in TECHNIQUES: raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
+    if technique not in TECHNIQUES:
+        raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
     if technique in ('cam','gradcam'):
         h = (cam_map if technique=='cam' else gradcam)(learn, x, y, layer)
         return h,top_mask(h, top, strict)
-    if k is None: raise ValueError(f'{TECHNIQUES[technique]} is the map of a filter: pass k=')
-    if technique=='gradmap': h = filter_gradmap(learn, x, y, k, layer, **blur_); return h,h > 1
-    if thresholds is None: raise ValueError('an ActivMap needs thresholds=: make them with filter_thresholds')
+    if k is None:
+        raise ValueError(f'{TECHNIQUES[technique]} is the map of a filter: pass k=')
+    if technique=='gradmap':
+        h = filter_gradmap(learn, x, y, k, layer, **blur_); return h,h > 1
+    if thresholds is None:
+        raise ValueError('an ActivMap needs thresholds=: make them with '
+                         'filter_thresholds')
     with _still(learn, x, layer) as (model,xs,place):
         A,z = _last_map(model, xs, place)
         ks = _filter_for(k, y, z, place.K).to(A.device)
-        h,t = A[torch.arange(len(A)),ks],_tensor(thresholds, 'thresholds', '[K]').to(A)[ks]
+        h,t = A[torch.arange(len(A)),ks],_tensor(thresholds, 'thresholds',
+                                                 '[K]').to(A)[ks]
         r = resize(h - t[:,None,None], xs[0].shape[-2:])
         return resize(h, xs[0].shape[-2:]),r > 0 if strict else r >= 0
 
@@ -1231,7 +1495,9 @@ def heat_and_mask(
 def take_images(
     dl, # Loader
     wanted # Numbers of images, in its order
-)->tuple: # Images as the model takes them [n,ch,H,W], labels [n], pictures [n,ch,H,W] between 0 and 1
+# Images as the model takes them [n,ch,H,W], labels [n], pictures [n,ch,H,W] between 0
+# and 1
+)->tuple:
     "Some images of a loader, in the order of `wanted`"
     xs,ys,ps,start = {},{},{},0
     with _plain_data(dl) as d:
@@ -1241,8 +1507,11 @@ def take_images(
                 xs[i],ys[i],ps[i] = (o[i-start].detach().cpu() for o in (b[0],b[-1],p))
             start += len(b[0])
             if len(xs) == len(set(wanted)): break
-    if len(xs) < len(set(wanted)): raise ValueError(f'the loader gives {start} images, but number {max(wanted)} is wanted')
-    stack = lambda d: torch.stack([torch.as_tensor(d[i]).as_subclass(Tensor) for i in wanted])
+    if len(xs) < len(set(wanted)):
+        raise ValueError(f'the loader gives {start} images, but number {max(wanted)} '
+                         'is wanted')
+    stack = lambda d: torch.stack([torch.as_tensor(d[i]).as_subclass(Tensor)
+                                   for i in wanted])
     return stack(xs),stack(ys),stack(ps)
 
 def draw_map(
@@ -1255,9 +1524,11 @@ def draw_map(
 ):
     "A picture with a map over it and the outlines of its region and of the object"
     ax.imshow(_as_picture(picture.float()), cmap='gray')
-    if heat is not None: ax.imshow(heat.cpu(), cmap='inferno', alpha=.65, vmin=min(0, heat.min().item()))
+    if heat is not None:
+        ax.imshow(heat.cpu(), cmap='inferno', alpha=.65, vmin=min(0, heat.min().item()))
     for m,c in ((mask,'cyan'), (obj,'red')):
-        if m is not None and m.any() and not m.all(): ax.contour(m.cpu().float(), [.5], colors=c, linewidths=1.2)
+        if m is not None and m.any() and not m.all():
+            ax.contour(m.cpu().float(), [.5], colors=c, linewidths=1.2)
     ax.set(xticks=[], yticks=[])
     if title: ax.set_title(title, fontsize=7)
     return ax
@@ -1279,7 +1550,9 @@ def show_maps(
     v = iou(m.cpu(), o)
     if axs is None:
         size = 1.5*len(images),1.8
-        axs = plt.subplots(1, len(images), figsize=size, layout='constrained', squeeze=False)[1][0]
+        axs = plt.subplots(1, len(images), figsize=size, layout='constrained',
+                           squeeze=False)[1][0]
     names = _names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
-    for i,ax in enumerate(axs): draw_map(ax, p[i], h[i], m[i], o[i], f'{names[y[i]]}: IoU {v[i]:.2f}')
+    for i,ax in enumerate(axs):
+        draw_map(ax, p[i], h[i], m[i], o[i], f'{names[y[i]]}: IoU {v[i]:.2f}')
     return axs
