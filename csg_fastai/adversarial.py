@@ -10,7 +10,8 @@ __all__ = ['ATTACKS', 'ImageModel', 'normalised_model', 'FoolModel', 'fool_model
 
 # %% ../nbs/10_adversarial.ipynb #0026744f
 import difflib, math, os, random
-import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
+import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import torch.nn.functional as F
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fastai.callback.core import Callback
@@ -21,7 +22,8 @@ from fastcore.basics import patch
 from scipy.optimize import differential_evolution
 from torch import nn, Tensor
 from .activations import Measure
-from .activations import _class_numbers,_default_dl,_feed,_model_of,_names,_on,_plain_data,_split_batch
+from .activations import (_class_numbers,_default_dl,_feed,
+                                    _model_of,_names,_on,_plain_data,_split_batch)
 from .data import TensorDL
 from .models import _logits,_untouched
 
@@ -30,13 +32,15 @@ os.environ.setdefault('GIT_PYTHON_REFRESH', 'quiet');
 
 # %% ../nbs/10_adversarial.ipynb #14cf431b
 import eagerpy as ep, foolbox as fb
-from foolbox.attacks.base import MinimizationAttack, get_criterion, raise_if_kwargs, verify_input_bounds
+from foolbox.attacks.base import (MinimizationAttack, get_criterion,
+                                  raise_if_kwargs, verify_input_bounds)
 
 # %% ../nbs/10_adversarial.ipynb #74b45083
 @contextmanager
 def _frozen(net):
     "`net` in evaluation mode, its weights without gradients; both come back at the end"
-    mods,ps = [m for m in net.modules() if m.training],[p for p in net.parameters() if p.requires_grad]
+    mods,ps = [m for m in net.modules() if m.training],[p
+            for p in net.parameters() if p.requires_grad]
     try:
         for m in mods: m.training = False
         for p in ps: p.requires_grad_(False)
@@ -47,7 +51,8 @@ def _frozen(net):
 
 # %% ../nbs/10_adversarial.ipynb #ed30c634
 class ImageModel(nn.Module):
-    "A network behind its normalisation: images in `bounds` [B,ch,H,W] to class scores [B,C], as in evaluation"
+    """A network behind its normalisation: images in `bounds` [B,ch,H,W] to class
+    scores [B,C], as in evaluation"""
     def __init__(self,
         net:nn.Module, # Gives class scores [B,C]
         mean=0., # Taken off each channel
@@ -55,51 +60,70 @@ class ImageModel(nn.Module):
         bounds:tuple=(0,1) # Least and greatest value of a pixel
     ):
         super().__init__()
-        p = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-        self.net,self.bounds,self.n_asked,self.training,self.dtype = net,tuple(bounds),0,False,p.dtype
+        p = next((p for p in net.parameters() if p.is_floating_point()),
+                 torch.zeros(()))
+        self.net,self.bounds,self.n_asked,self.training,self.dtype = (net,
+                tuple(bounds),0,False,p.dtype)
         for k,v in (('mean',mean),('std',std)):
-            self.register_buffer(k, torch.as_tensor(v, dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
+            self.register_buffer(k, torch.as_tensor(v,
+                    dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
-        with _frozen(self.net): return _logits(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
+        with _frozen(self.net):
+            return _logits(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
 
 # %% ../nbs/10_adversarial.ipynb #276effe9
 def _own_stats(dl):
     "Mean and standard deviation that the loader itself normalises with, or None"
     if isinstance(dl, TensorDL): return dl.mean,dl.std
     fs = getattr(getattr(getattr(dl, 'dl', dl), 'after_batch', None), 'fs', [])
-    return next(((o.mean.flatten().cpu(), o.std.flatten().cpu()) for o in fs if isinstance(o, Normalize)), None)
+    return next(((o.mean.flatten().cpu(), o.std.flatten().cpu())
+                 for o in fs if isinstance(o, Normalize)), None)
 
 def _stats(dl, mean=None, std=None):
-    "Mean and standard deviation of the loader's `Normalize`, else those given, else (0,1)"
-    own,given = _own_stats(dl),[torch.as_tensor(d if o is None else o).float().cpu() for o,d in ((mean,0.), (std,1.))]
-    if own and any(o is not None for o in (mean,std)) and not all(torch.allclose(a, b, atol=1e-4) for a,b in zip(own, given)):
-        raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std {own[1].tolist()}: leave out mean= and '
-                         'std=, they are for images that were normalised before the loader')
+    """Mean and standard deviation of the loader's `Normalize`, else those given,
+    else (0,1)"""
+    own,given = _own_stats(dl),[torch.as_tensor(d if o is None else o).float().cpu()
+                                for o,d in ((mean,0.), (std,1.))]
+    if own and any(o is not None for o in (mean,std)) and not all(torch.allclose(a,
+            b, atol=1e-4) for a,b in zip(own, given)):
+        raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std '
+                         f'{own[1].tolist()}: leave out mean= and '
+                         'std=, they are for images that were '
+                         'normalised before the loader')
     return own or given
 
 @patch
 def to_images(self:ImageModel, x):
-    "A batch as the loader gives it, as images in `bounds`; `ValueError` where they lie outside"
-    x,(lo,hi) = _feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
-    if not x.isfinite().all(): raise ValueError('the images hold NaN or infinity: check the loader')
+    """A batch as the loader gives it, as images in `bounds`; `ValueError` where
+    they lie outside"""
+    x,(lo,hi) = _feed([x], self.device,
+                      torch.float32)[0]*self.std + self.mean, self.bounds
+    if not x.isfinite().all():
+        raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
-    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: pass bounds= as '
-                     'they are before normalisation, and mean= and std= where no `Normalize` of the loader does it')
+    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the '
+                     f'bounds {lo}..{hi}: pass bounds= as '
+                     'they are before normalisation, and mean= and std= where no '
+                     '`Normalize` of the loader does it')
 
 # %% ../nbs/10_adversarial.ipynb #25adae53
 def normalised_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader that normalises; None: the Learner's `dls.valid`
-    mean=None, # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or 0
+    # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or
+    # 0
+    mean=None,
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=(0,1) # Least and greatest value of a pixel before normalisation
 )->ImageModel: # Differentiable; shares the network's weights
     "The network with the loader's normalisation in front"
-    if not bounds[0] < bounds[1]: raise ValueError(f'bounds={tuple(bounds)}: pass the least value first')
-    return ImageModel(_model_of(learn), *_stats(_default_dl(learn, dl), mean, std), bounds)
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f'bounds={tuple(bounds)}: pass the least value first')
+    return ImageModel(_model_of(learn),
+                      *_stats(_default_dl(learn, dl), mean, std), bounds)
 
 # %% ../nbs/10_adversarial.ipynb #59f32bd8
 def _batches(dl):
@@ -108,7 +132,8 @@ def _batches(dl):
         for b in dl:
             xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
             if len(xs) != 1 or xs[0].ndim != 4:
-                raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
+                raise ValueError('an attack needs one tensor of images '
+                                 '[B,ch,H,W] a batch, and labels')
             yield xs[0],_class_numbers(y)
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
@@ -118,41 +143,56 @@ class _Grab(Callback):
     def after_pred(self): self.scores.append(_logits(self.pred).detach().float().cpu())
 
 def _own_scores(learn, net, dl):
-    "Class scores of the loader's batches by the Learner's own validation, or by the bare network"
+    """Class scores of the loader's batches by the Learner's own validation, or
+    by the bare network"""
     with _plain_data(dl) as dl, _untouched(net):
         if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
-            with _on(net, dl.device), learn.no_bar(), learn.no_logging(): learn.validate(dl=dl, cbs=(g := _Grab()))
+            with _on(net, dl.device), learn.no_bar(), learn.no_logging():
+                learn.validate(dl=dl, cbs=(g := _Grab()))
             return torch.cat(g.scores)
         p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu() for x,_ in _batches(dl)])
+        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu()
+                          for x,_ in _batches(dl)])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
-    "A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are those of the clean images of `dl`"
+    """A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are
+    those of the clean images of `dl`"""
     def __init__(self, image_model, dl, vocab, labels, preds):
-        super().__init__(image_model, bounds=image_model.bounds, device=image_model.device)
-        self.image_model,self.dl,self.vocab,self.labels,self.preds = image_model,dl,vocab,labels,preds
-    accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(), doc="On the clean images")
+        super().__init__(image_model, bounds=image_model.bounds,
+                         device=image_model.device)
+        self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model,
+                dl,vocab,labels,preds)
+    accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(),
+                        doc="On the clean images")
 
 def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
-    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max(): return z.argmax(1)
+    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max():
+        return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
-    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
-                     'and the network (a callback?) changes images or scores: make it part of the network')
+    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by '
+                     'learn.validate(): something besides the loader '
+                     'and the network (a callback?) changes images or scores: '
+                     'make it part of the network')
 
 # %% ../nbs/10_adversarial.ipynb #ef84684b
 def fool_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    mean=None, # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or 0
+    # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or
+    # 0
+    mean=None,
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=(0,1) # Least and greatest value of a pixel before normalisation
 )->FoolModel: # Takes images in `bounds`
-    "A Foolbox model of `learn`; `ValueError` unless its scores on the clean images are those of `learn.validate()`"
+    """A Foolbox model of `learn`; `ValueError` unless its scores on the clean
+    images are those of `learn.validate()`"""
     if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl)
     m,dl = normalised_model(learn, dl, mean, std, bounds),_default_dl(learn, dl)
-    with torch.no_grad(): zs,ys = map(torch.cat, zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in _batches(dl))))
+    with torch.no_grad():
+        zs,ys = map(torch.cat,
+                    zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in _batches(dl))))
     preds = _same_scores(zs, _own_scores(learn, m.net, dl), ys)
     return FoolModel(m, dl, _names(learn, dl, zs.shape[1]), ys, preds)
 
@@ -173,18 +213,21 @@ _NORMS = {0:'values', 1:'L1', 2:'L2', math.inf:'L∞'}
 
 def _norm_of(atk):
     "Name of the distance that the attack keeps small"
-    return 'pixels' if isinstance(atk.distance, Pixels) else _NORMS.get(atk.distance.p, f'L{atk.distance.p}')
+    return 'pixels' if isinstance(atk.distance, Pixels) else _NORMS.get(atk.distance.p,
+            f'L{atk.distance.p}')
 
 # %% ../nbs/10_adversarial.ipynb #355a334f
 def distance(
     clean:Tensor, # [N,ch,H,W]
     adv:Tensor, # The same shape
-    norm:str='L∞' # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
+    # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
+    norm:str='L∞'
 )->Tensor: # [N]
     "How far each image was moved"
     if norm == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     orders = {v:k for k,v in _NORMS.items()}
-    if norm not in orders: raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
+    if norm not in orders:
+        raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
     return torch.linalg.vector_norm((adv-clean).flatten(1), orders[norm], dim=1)
 
 # %% ../nbs/10_adversarial.ipynb #9a453420
@@ -198,9 +241,11 @@ def is_success(
     norm:str='L∞', # In which it is measured
     bounds:tuple=(0,1)
 )->Tensor: # bool [N]
-    "Inside the bounds, within `eps`, no all-zero fallback, and taken for the target (or for any class but the label)"
+    """Inside the bounds, within `eps`, no all-zero fallback, and taken for the
+    target (or for any class but the label)"""
     a = adv.flatten(1)
-    ok = torch.where(targets < 0, adv_preds != labels, adv_preds == targets) & a.isfinite().all(1)
+    ok = torch.where(targets < 0, adv_preds != labels,
+                     adv_preds == targets) & a.isfinite().all(1)
     ok &= (a >= bounds[0]).all(1) & (a <= bounds[1]).all(1) & ~_is_fallback(clean, adv)
     return ok if eps is None else ok & (distance(clean, adv, norm) <= eps*(1+1e-4)+1e-6)
 
@@ -215,14 +260,17 @@ def draw_targets(
     seed:int=0
 )->Tensor: # Class numbers [N], none of them the label
     "A random other class for each image (App. I)"
-    if C < 2: raise ValueError('one class has no other class to aim at: use targeted=False')
+    if C < 2:
+        raise ValueError('one class has no other class to aim at: use targeted=False')
     y = _class_numbers(labels)
-    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(seed)).to(y)) % C
+    return (y + torch.randint(1, C, y.shape,
+                              generator=torch.Generator().manual_seed(seed)).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
 class AttackResult(Measure):
-    "The images attacked, all of them classified right before, and what came out; on the CPU, in the loader's order"
+    """The images attacked, all of them classified right before, and what came
+    out; on the CPU, in the loader's order"""
     clean:Tensor # Images in `bounds` [N,ch,H,W]
     adv:Tensor # What the attack made of them; the clean image where it found nothing
     labels:Tensor # [N]
@@ -241,17 +289,21 @@ class AttackResult(Measure):
     right:int=None # How many of them were classified right
     seed:int=0
     settings:str='' # The attack and its parameters
-    fallback:Tensor=None # bool [N]: the attack gave an all-zero image, here replaced by the clean one
+    # bool [N]: the attack gave an all-zero image, here replaced by the clean one
+    fallback:Tensor=None
 
 # %% ../nbs/10_adversarial.ipynb #f2cf75ef
 @patch
-def __len__(self:AttackResult): return len(self.labels)
+def __len__(self:AttackResult):
+    "Images attacked"
+    return len(self.labels)
 
 @patch
 def __getitem__(self:AttackResult, i):
     "Some of the images: a mask, a slice or a list of numbers"
     i = [i] if isinstance(i, int) else i
-    return replace(self, **{k:v[i] for k,v in vars(self).items() if isinstance(v, Tensor)})
+    return replace(self, **{k:v[i] for k,v in vars(self).items()
+                            if isinstance(v, Tensor)})
 
 @patch
 def distances(self:AttackResult, norm=None):
@@ -259,9 +311,13 @@ def distances(self:AttackResult, norm=None):
     return distance(self.clean, self.adv, norm or self.norm)
 
 @patch(as_prop=True)
-def targeted(self:AttackResult): return bool((self.targets >= 0).any())
+def targeted(self:AttackResult):
+    "Had the attack a class to aim at?"
+    return bool((self.targets >= 0).any())
 @patch(as_prop=True)
-def changed(self:AttackResult): return (self.adv != self.clean).flatten(1).any(1)
+def changed(self:AttackResult):
+    "Which images differ from the clean ones, bool [N]"
+    return (self.adv != self.clean).flatten(1).any(1)
 
 # %% ../nbs/10_adversarial.ipynb #fd86be24
 @patch(as_prop=True)
@@ -274,7 +330,8 @@ def accuracy(self:AttackResult):
     return self.right/self.seen
 @patch(as_prop=True)
 def robust_accuracy(self:AttackResult):
-    "Share of the loader's images classified right and not fooled (of the attacked ones' share where not all were)"
+    """Share of the loader's images classified right and not fooled (of the attacked
+    ones' share where not all were)"""
     return self.accuracy*(1 - self.success_rate)
 
 def wilson(
@@ -290,19 +347,23 @@ def wilson(
 # %% ../nbs/10_adversarial.ipynb #a080b6a5
 @patch
 def to_df(self:AttackResult)->pd.DataFrame:
-    "One row: what was done, the share fooled with its interval, distance (median of those fooled), queries (mean)"
+    """One row: what was done, the share fooled with its interval, distance (median
+    of those fooled), queries (mean)"""
     n,k = len(self),int(self.success.sum())
     lo,hi = wilson(k, n)
     far = self.distances()[self.success].median().item() if k else math.nan
     aim = 'random class' if self.targeted else 'any wrong class'
-    return pd.DataFrame([{'attack':self.name, 'aims at':aim, 'ε':self.eps, 'images':n, 'fooled':self.success_rate,
-        'from':lo, 'to':hi, 'accuracy left':self.robust_accuracy, 'distance':far, 'in':self.norm,
+    return pd.DataFrame([{'attack':self.name, 'aims at':aim, 'ε':self.eps,
+                          'images':n, 'fooled':self.success_rate,
+        'from':lo, 'to':hi, 'accuracy left':self.robust_accuracy,
+        'distance':far, 'in':self.norm,
         'queries':self.queries.float().mean().item()}])
 
 # %% ../nbs/10_adversarial.ipynb #96df58c1
 def _show(ax, im, lo, hi):
     "An image [ch,H,W] without axes"
-    ax.imshow(((im-lo)/(hi-lo)).clamp(0, 1).permute(1,2,0), **(dict(cmap='gray_r', vmin=0, vmax=1) if len(im)==1 else {}))
+    ax.imshow(((im-lo)/(hi-lo)).clamp(0, 1).permute(1,2,0),
+              **(dict(cmap='gray_r', vmin=0, vmax=1) if len(im)==1 else {}))
     ax.set(xticks=[], yticks=[])
 
 @patch
@@ -315,20 +376,30 @@ def plot(self:AttackResult,
     at = (~self.success).int().argsort(stable=True)[:n].tolist()
     d = self.adv[at]-self.clean[at]
     s = scale or d.abs().max().item() or 1.
-    axs = plt.subplots(3, len(at), figsize=(1.1*len(at)+.8, 3.7), squeeze=False, layout='constrained')[1] if ax is None else ax
+    axs = plt.subplots(3, len(at), figsize=(1.1*len(at)+.8, 3.7), squeeze=False,
+                       layout='constrained')[1] if ax is None else ax
     for col,i,o in zip(axs.T, at, d):
-        _show(col[0], self.clean[i], *self.bounds); _show(col[2], self.adv[i], *self.bounds)
-        if len(o) == 1: col[1].imshow(o[0], cmap='RdBu_r', vmin=-s, vmax=s); col[1].set(xticks=[], yticks=[])
+        _show(col[0], self.clean[i], *self.bounds)
+        _show(col[2], self.adv[i], *self.bounds)
+        if len(o) == 1:
+            col[1].imshow(o[0], cmap='RdBu_r', vmin=-s, vmax=s)
+            col[1].set(xticks=[], yticks=[])
         else: _show(col[1], o, -s, s)
         col[0].set_title(self._name(self.labels[i]), fontsize=9)
-        col[2].set_title(self._name(self.adv_preds[i]), fontsize=9, color='tab:red' if self.success[i] else 'k')
-    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')): a.set_ylabel(t, fontsize=9)
-    eps,aim = '' if self.eps is None else f', ε = {self.eps:g}',', at a random class' if self.targeted else ''
-    axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: {self.success_rate:.0%} of {len(self)} fooled', fontsize=10)
+        col[2].set_title(self._name(self.adv_preds[i]), fontsize=9,
+                         color='tab:red' if self.success[i] else 'k')
+    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')):
+        a.set_ylabel(t, fontsize=9)
+    eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}',
+               ', at a random class' if self.targeted else '')
+    axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: '
+                             f'{self.success_rate:.0%} of {len(self)} fooled',
+                             fontsize=10)
     return axs
 
 @patch
-def _name(self:AttackResult, c): return str(self.vocab[int(c)]) if self.vocab else str(int(c))
+def _name(self:AttackResult, c):
+    return str(self.vocab[int(c)]) if self.vocab else str(int(c))
 
 # %% ../nbs/10_adversarial.ipynb #600dbdf7
 def _fgsm(targeted):
@@ -336,28 +407,33 @@ def _fgsm(targeted):
     return fb.attacks.LinfFastGradientAttack()
 
 def _pgd(targeted, steps=7, rel_stepsize=.25, random_start=True, restarts=1):
-    atk = fb.attacks.LinfPGD(steps=steps, rel_stepsize=rel_stepsize, random_start=random_start)
+    atk = fb.attacks.LinfPGD(steps=steps, rel_stepsize=rel_stepsize,
+                             random_start=random_start)
     return atk if restarts == 1 else atk.repeat(restarts)
 
 # %% ../nbs/10_adversarial.ipynb #06fdafe9
 class _Goal:
-    "What an attack wants: that the class is no more `cls` [N], or, targeted, that it becomes `cls`"
+    """What an attack wants: that the class is no more `cls` [N], or, targeted,
+    that it becomes `cls`"""
     def __init__(self, criterion):
         self.targeted = hasattr(criterion, 'target_classes')
         self.cls = (criterion.target_classes if self.targeted else criterion.labels).raw
     def hit(self, z, i): return (z.argmax(1) == self.cls[i]) == self.targeted
     def of(self, i):
         "The same goal for the images `i` alone"
-        kind = fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification
+        kind = (fb.criteria.TargetedMisclassification if self.targeted
+                else fb.criteria.Misclassification)
         return kind(self.cls[i])
     def score(self, z, i):
-        "What the attack lowers: the probability of the label, or minus that of the target"
+        """What the attack lowers: the probability of the label, or minus that of
+        the target"""
         p = z.softmax(1).gather(1, self.cls[i][:,None])[:,0]
         return -p if self.targeted else p
 
 # %% ../nbs/10_adversarial.ipynb #24d0f8f7
 class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
-    "Foolbox's C&W with one step size after the other for the images not yet broken; unbroken ones stay unchanged"
+    """Foolbox's C&W with one step size after the other for the images not yet
+    broken; unbroken ones stay unchanged"""
     def __init__(self,
         stepsizes=(.01,.1), # Of Adam, in the space of arctanh; the first is Foolbox's
         steps:int=100, # Optimisation steps for each constant (App. I)
@@ -365,49 +441,67 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         initial_const:float=1., # The first of them
         **kw # `confidence`, `abort_early`
     ):
-        super().__init__(steps=steps, binary_search_steps=binary_search_steps, initial_const=initial_const, **kw)
+        super().__init__(steps=steps, binary_search_steps=binary_search_steps,
+                         initial_const=initial_const, **kw)
         self.stepsizes = stepsizes
 
     def run(self, model, inputs, criterion, **kw):
         x,restore = ep.astensor_(inputs)
-        goal,x,asked = _Goal(get_criterion(criterion)),x.raw,lambda: getattr(getattr(model, 'image_model', None), 'n_asked', 0)
-        adv,left,self.queries = x.clone(),torch.arange(len(x), device=x.device),torch.zeros(len(x), dtype=torch.int64)
+        goal,x,asked = _Goal(get_criterion(criterion)),x.raw,lambda: getattr(
+            getattr(model, 'image_model', None), 'n_asked', 0)
+        adv,left,self.queries = x.clone(),torch.arange(len(x),
+                device=x.device),torch.zeros(len(x), dtype=torch.int64)
         for self.stepsize in self.stepsizes:
             if not len(left): break
             n,out = asked(),super().run(model, x[left], goal.of(left), **kw)
-            with torch.no_grad(): ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
+            with torch.no_grad():
+                ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
             self.queries[left.cpu()] += (asked()-n)//len(left)
             adv[left[ok]],left = out[ok],left[~ok]
         return restore(ep.astensor(adv))
 
 # %% ../nbs/10_adversarial.ipynb #a32fa15a
 ATTACKS = dict( # name: how to make it, ε, targeted in the paper's tables?
-    fgsm=(_fgsm, .031, True), pgd=(_pgd, .031, True), cw=(lambda targeted, **kw: CarliniWagnerAttack(**kw), None, True))
+    fgsm=(_fgsm, .031, True), pgd=(_pgd, .031, True),
+    cw=(lambda targeted, **kw: CarliniWagnerAttack(**kw), None, True))
 
 def make_attack(
     name:str, # One of `ATTACKS`
     targeted:bool=None, # None: as in the paper's tables
     **kw # Parameters other than the paper's: `steps`, `restarts`, ...
 )->fb.Attack:
-    "The paper's attack `name` as a Foolbox attack; `ValueError` for a name that isn't there"
-    if name in ATTACKS: return ATTACKS[name][0](ATTACKS[name][2] if targeted is None else targeted, **kw)
+    """The paper's attack `name` as a Foolbox attack; `ValueError` for a name
+    that isn't there"""
+    if name in ATTACKS:
+        return ATTACKS[name][0](ATTACKS[name][2] if targeted is None
+                                else targeted, **kw)
     close = difflib.get_close_matches(str(name), ATTACKS)
-    raise ValueError(f'unknown attack {name!r}{f" (did you mean {close[0]}?)" if close else ""}: use one of '
+    raise ValueError('unknown attack '
+                     f'{name!r}{f" (did you mean {close[0]}?)" if close else ""}: use '
+                     'one of '
                      f'{", ".join(ATTACKS)}, or an attack object of Foolbox')
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
 def _choose(labels, preds, C, n=None, per_class=None, seed=0):
-    "Numbers of the images to attack: all that are classified right, `n` of them, or `per_class` of each class"
+    """Numbers of the images to attack: all that are classified right, `n` of
+    them, or `per_class` of each class"""
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
-    if not len(ok): raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
+    if not len(ok):
+        raise ValueError('no image is classified right, so there is nothing '
+                         'to attack: check the labels')
     if n is None and per_class is None: return ok
-    pick = lambda at,k,what: at[torch.randperm(len(at), generator=g)[:_enough(k, len(at), what)]]
+    pick = lambda at,k,what: at[torch.randperm(len(at),
+                                               generator=g)[:_enough(k, len(at), what)]]
     if per_class is None: return pick(ok, n, '').sort().values
-    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {c}') for c in range(C)]).sort().values
+    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {c}')
+                      for c in range(C)]).sort().values
 
 def _enough(k, have, what):
-    if not isinstance(k, int) or k < 1: raise ValueError(f'{k!r} images: pass a whole number of at least 1')
-    if k > have: raise ValueError(f'{k} images{what} asked for, but only {have} are classified right: ask for fewer')
+    if not isinstance(k, int) or k < 1:
+        raise ValueError(f'{k!r} images: pass a whole number of at least 1')
+    if k > have:
+        raise ValueError(f'{k} images{what} asked for, but only {have} are '
+                         'classified right: ask for fewer')
     return k
 
 # %% ../nbs/10_adversarial.ipynb #6cbe8d28
@@ -423,9 +517,11 @@ def _collect_images(fm, index):
 # %% ../nbs/10_adversarial.ipynb #4db795a0
 @contextmanager
 def _seeded(*seed, device=None):
-    "All global random numbers from `seed`; they go on afterwards as if nothing had been drawn"
+    """All global random numbers from `seed`; they go on afterwards as if nothing
+    had been drawn"""
     s = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    py,npy,cuda = random.getstate(),np.random.get_state(),device is not None and device.type == 'cuda'
+    py,npy,cuda = (random.getstate(),np.random.get_state(),
+                   device is not None and device.type == 'cuda')
     try:
         with torch.random.fork_rng(devices=[device] if cuda else []):
             random.seed(s); np.random.seed(s); torch.manual_seed(s)
@@ -436,25 +532,29 @@ def _seeded(*seed, device=None):
 def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     "One batch: attacked images, and the queries for each, on the CPU"
     dev,asked = fm.image_model.device,fm.image_model.n_asked
-    crit = fb.criteria.Misclassification(y.to(dev)) if t[0] < 0 else fb.criteria.TargetedMisclassification(t.to(dev))
+    crit = (fb.criteria.Misclassification(y.to(dev)) if t[0] < 0
+            else fb.criteria.TargetedMisclassification(t.to(dev)))
     kw = dict(ids=ids) if getattr(atk, 'per_image', False) else {}
     with torch.enable_grad(), _seeded(seed, int(ids[0]), device=dev):
         try: out = atk(fm, x.to(dev), crit, epsilons=eps, **kw)[1]
         except ValueError as e:
             if 'unsupported criterion' not in str(e): raise
-            raise ValueError(f"{type(atk).__name__} can't aim at a class: use targeted=False") from None
+            raise ValueError(f"{type(atk).__name__} can't aim at a "
+                             "class: use targeted=False") from None
     n = torch.full((len(x),), (fm.image_model.n_asked - asked)//len(x))
     return out.detach().cpu(),getattr(atk, 'queries', n)
 
 def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
     "All images in batches, with the network as it was afterwards"
     with _untouched(fm.image_model.net), _frozen(fm.image_model.net):
-        parts = [_attack_batch(fm, atk, *o, eps, seed) for o in zip(*(v.split(bs) for v in (x,y,t,index)))]
+        parts = [_attack_batch(fm, atk, *o, eps, seed)
+                 for o in zip(*(v.split(bs) for v in (x,y,t,index)))]
     return map(torch.cat, zip(*parts))
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
 def _predict(m, x, bs):
-    "Classes of images in `bounds`, by the bare network and not through the attack's model"
+    """Classes of images in `bounds`, by the bare network and not through the
+    attack's model"""
     with _untouched(m.net):
         norm = lambda o: ((o.to(m.device)-m.mean)/m.std).to(m.dtype)
         return torch.cat([_logits(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
@@ -464,13 +564,18 @@ def _is_minimal(atk): return isinstance(getattr(atk, 'attack', atk), Minimizatio
 def _set_up(attack, targeted, eps, kw, seed):
     "The Foolbox attack, whether it has targets, its eps and its name"
     if not isinstance(attack, str):
-        if kw: raise ValueError(f'{", ".join(kw)}: give this to the attack object itself')
+        if kw:
+            raise ValueError(f'{", ".join(kw)}: give this to the attack object itself')
         atk,e,t,name = attack,None,False,type(attack).__name__
     else: atk,(_,e,t),name = make_attack(attack, targeted, **kw),ATTACKS[attack],attack
-    if getattr(atk, 'per_image', False) and 'seed' not in kw and isinstance(attack, str): atk.seed = seed
+    if getattr(atk, 'per_image',
+               False) and 'seed' not in kw and isinstance(attack, str):
+        atk.seed = seed
     eps = e if eps is None else eps
-    if eps is None and not _is_minimal(atk): raise ValueError(f'{name} needs a limit: pass eps=')
-    if eps is not None and not 0 <= eps < math.inf: raise ValueError(f'eps={eps}: pass a distance of at least 0')
+    if eps is None and not _is_minimal(atk):
+        raise ValueError(f'{name} needs a limit: pass eps=')
+    if eps is not None and not 0 <= eps < math.inf:
+        raise ValueError(f'eps={eps}: pass a distance of at least 0')
     return atk,t if targeted is None else targeted,eps,name
 
 # %% ../nbs/10_adversarial.ipynb #6c59b384
@@ -478,22 +583,32 @@ def attack(
     learn, # Learner, network, or what `fool_model` gave
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    eps:float=None, # Largest distance on the scale of `bounds`; None: the paper's (0.031 for fgsm and pgd, else no limit)
-    targeted:bool=None, # Aim at a random other class? None: as in the paper's tables; Foolbox's own objects: no
-    n:int=None, # Attack so many images, drawn from those classified right; None: all of them
+    # Largest distance on the scale of `bounds`; None: the paper's (0.031 for fgsm and
+    # pgd, else no limit)
+    eps:float=None,
+    # Aim at a random other class? None: as in the paper's tables; Foolbox's own
+    # objects: no
+    targeted:bool=None,
+    # Attack so many images, drawn from those classified right; None: all of them
+    n:int=None,
     per_class:int=None, # So many of each class instead
     seed:int=0, # Of targets, choice of images and the attack
     bs:int=256, # Images in a batch
     **kw # Parameters of the attack: `steps`, `restarts`, ...
 )->AttackResult:
-    "Attack the images that the network classifies right, and judge what comes back by `is_success`"
+    """Attack the images that the network classifies right, and judge what comes
+    back by `is_success`"""
     atk,targeted,eps,name = _set_up(attack, targeted, eps, kw, seed)
-    fm = learn if isinstance(learn, FoolModel) and (dl is None or dl is learn.dl) else fool_model(learn, dl)
+    fm = (learn if isinstance(learn, FoolModel)
+          and (dl is None or dl is learn.dl) else fool_model(learn, dl))
     index = _choose(fm.labels, fm.preds, len(fm.vocab), n, per_class, seed)
-    t = draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1)
+    t = (draw_targets(fm.labels, len(fm.vocab),
+                      seed) if targeted else torch.full_like(fm.labels, -1))
     x,y,t = _collect_images(fm, index),fm.labels[index],t[index]
-    adv,queries = _attack_all(fm, atk, x, y, t, index, None if _is_minimal(atk) else eps, seed, bs)
-    return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries, name=name, eps=eps, seed=seed)
+    adv,queries = _attack_all(fm, atk, x, y, t, index,
+                              None if _is_minimal(atk) else eps, seed, bs)
+    return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries,
+                  name=name, eps=eps, seed=seed)
 
 def _judge(fm, atk, x, adv, y, t, bs, eps, **kw):
     "The result, with all-zero images undone and every claim checked"
@@ -501,8 +616,10 @@ def _judge(fm, atk, x, adv, y, t, bs, eps, **kw):
     adv = torch.where(none[:,None,None,None], x, adv)
     preds,adv_preds = _predict(m, x, bs),_predict(m, adv, bs)
     ok = is_success(x, adv, adv_preds, y, t, eps, norm, m.bounds) & ~none & (preds == y)
-    return AttackResult(x, adv, y, t, preds, adv_preds, ok, norm=norm, eps=eps, bounds=m.bounds, vocab=fm.vocab,
-                        seen=len(fm.labels), right=int((fm.preds == fm.labels).sum()), settings=repr(atk), fallback=none, **kw)
+    return AttackResult(x, adv, y, t, preds, adv_preds, ok, norm=norm,
+                        eps=eps, bounds=m.bounds, vocab=fm.vocab,
+                        seen=len(fm.labels), right=int((fm.preds == fm.labels).sum()),
+                        settings=repr(atk), fallback=none, **kw)
 
 # %% ../nbs/10_adversarial.ipynb #80c1d2a4
 @dataclass
@@ -514,7 +631,8 @@ class AttackCurve(Measure):
     targeted:bool=False
     def to_df(self): return pd.DataFrame({'ε':self.epsilons, **self.rates})
     def at(self, share:float=.5):
-        "ε at which each attack fools this share of the images, interpolated; NaN where it never does"
+        """ε at which each attack fools this share of the images, interpolated; NaN
+        where it never does"""
         return {k:_crossing(self.epsilons, v, share) for k,v in self.rates.items()}
 
 def _crossing(xs, ys, share):
@@ -528,9 +646,12 @@ def _crossing(xs, ys, share):
 def plot(self:AttackCurve, ax=None, label='', **kw):
     "A line for each attack"
     ax = ax or plt.subplots(figsize=(5, 3), layout='constrained')[1]
-    for k,v in self.rates.items(): ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
+    for k,v in self.rates.items():
+        ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
     ax.set(xlabel='ε (largest change of a pixel)', ylabel='fooled', ylim=(-.03,1.03))
-    ax.set_title(f'{self.N} images, {"a random class" if self.targeted else "any wrong class"}', fontsize=10)
+    ax.set_title(f'{self.N} images, '
+                 f'{"a random class" if self.targeted else "any wrong class"}',
+                 fontsize=10)
     ax.legend(fontsize=8)
     return ax
 
@@ -543,13 +664,17 @@ def attack_curve(
     **kw # For `attack`: `n`, `seed`, ...
 )->AttackCurve:
     "How many images each attack fools as ε grows"
-    fm = fool_model(learn, dl) if not isinstance(learn, FoolModel) or dl is not None else learn
-    rs = {a:[attack(fm, a, eps=e, targeted=targeted, **kw) for e in epsilons] for a in attacks}
-    return AttackCurve(list(epsilons), {a:[o.success_rate for o in v] for a,v in rs.items()}, len(rs[attacks[0]][0]), targeted)
+    fm = fool_model(learn, dl) if not isinstance(learn,
+                                                 FoolModel) or dl is not None else learn
+    rs = {a:[attack(fm, a, eps=e, targeted=targeted, **kw) for e in epsilons]
+          for a in attacks}
+    return AttackCurve(list(epsilons), {a:[o.success_rate for o in v]
+            for a,v in rs.items()}, len(rs[attacks[0]][0]), targeted)
 
 # %% ../nbs/10_adversarial.ipynb #dfa79b7c
 class BlackBoxAttack(MinimizationAttack):
-    "Base of attacks that ask for probabilities alone: many images at once, each with its own random numbers (PyTorch)"
+    """Base of attacks that ask for probabilities alone: many images at once,
+    each with its own random numbers (PyTorch)"""
     distance,per_image = Pixels(),True
     def __init__(self,
         seed:int=0, # Image i draws from the seed (seed, i)
@@ -561,19 +686,24 @@ class BlackBoxAttack(MinimizationAttack):
         x,restore = ep.astensor_(inputs)
         verify_input_bounds(x, model)
         self.model,self.goal,x = model,_Goal(get_criterion(criterion)),x.raw
-        self.rngs = [np.random.default_rng([self.seed, int(i)]) for i in (range(len(x)) if ids is None else ids)]
+        self.rngs = [np.random.default_rng([self.seed, int(i)])
+                     for i in (range(len(x)) if ids is None else ids)]
         self.queries = torch.zeros(len(x), dtype=torch.int64)
-        live = (~self.ask(x, torch.arange(len(x), device=x.device))[1]).nonzero().flatten() # the others are fooled already
+        # the others are fooled already
+        live = (~self.ask(x, torch.arange(len(x),
+                                          device=x.device))[1]).nonzero().flatten()
         return restore(ep.astensor(self.search(x, live)))
 
     def __repr__(self):
-        args = (f'{k}={v}' for k,v in vars(self).items() if isinstance(v, (int,float,str,tuple)))
+        args = (f'{k}={v}' for k,v in vars(self).items() if isinstance(v,
+                (int,float,str,tuple)))
         return f'{type(self).__name__}({", ".join(args)})'
 
 # %% ../nbs/10_adversarial.ipynb #031b6208
 @patch
 def ask(self:BlackBoxAttack, x, i):
-    "Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images number `i` [n]"
+    """Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images
+    number `i` [n]"""
     with torch.no_grad(): z = torch.cat([self.model(o) for o in x.split(self.bs)])
     return self.goal.score(z, i),self.goal.hit(z, i)
 
@@ -584,30 +714,38 @@ def set_pixel(
 )->Tensor: # A copy
     "Images with one pixel of each set to a value"
     out = x.flatten(2).clone()
-    out[torch.arange(len(x), device=x.device),:,at] = (val if val.ndim == 2 else val[:,None]).to(x)
+    out[torch.arange(len(x), device=x.device),:,at] = (val if val.ndim == 2
+            else val[:,None]).to(x)
     return out.view_as(x)
 
 # %% ../nbs/10_adversarial.ipynb #c465f76f
 class SinglePixelAttack(BlackBoxAttack):
-    "Sets one pixel after the other, in random order, to the least and the greatest value, until the network errs"
+    """Sets one pixel after the other, in random order, to the least and the greatest
+    value, until the network errs"""
     def __init__(self,
         max_pixels:int=1000, # Pixels to try
         values:int=2, # Values to try for each, evenly from the least to the greatest
         **kw # `seed`, `bs`
     ):
         super().__init__(**kw)
-        if max_pixels < 1 or values < 2: raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
+        if max_pixels < 1 or values < 2:
+            raise ValueError(f'max_pixels={max_pixels}, '
+                             f'values={values}: at least 1 and 2')
         self.max_pixels,self.values = max_pixels,values
 
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
 @patch
 def search(self:SinglePixelAttack, x, live):
-    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
+    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
+    to attack"""
     n,adv,k = x.shape[2]*x.shape[3],x.clone(),0
-    order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels] for r in self.rngs]), device=x.device)
-    vals,total = torch.linspace(*self.model.bounds, self.values, device=x.device),order.shape[1]*self.values
+    order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels]
+                                   for r in self.rngs]), device=x.device)
+    vals,total = torch.linspace(*self.model.bounds, self.values,
+                                device=x.device),order.shape[1]*self.values
     while len(live) and k < total:
-        tries = torch.arange(k, min(total, k + max(1, self.bs//len(live))), device=x.device)
+        tries = torch.arange(k, min(total, k + max(1, self.bs//len(live))),
+                             device=x.device)
         live,k = self._try(x, adv, live, order, vals, tries),k+len(tries)
     return adv
 
@@ -636,29 +774,37 @@ def cyclic(
 
 # %% ../nbs/10_adversarial.ipynb #d73d9fe6
 class LocalSearchAttack(BlackBoxAttack):
-    "Probes pixels with an impossible value, perturbs those that answer most, goes on in their neighbourhood"
+    """Probes pixels with an impossible value, perturbs those that answer most,
+    goes on in their neighbourhood"""
     def __init__(self,
         r:float=1.5, # Factor of the cyclic perturbation, 0..2
         p:float=10., # Value of a probed pixel, where the pixels span -1/2..1/2
         d:int=5, # Half side of the neighbourhood, pixels
         t:int=5, # Pixels perturbed each round
         R:int=150, # Rounds at most
-        pick:str='high', # Perturb where the probe left the probability 'high' (Foolbox 2.3, 2.4) or 'low' (before)
+        # Perturb where the probe left the probability 'high' (Foolbox 2.3, 2.4) or
+        # 'low' (before)
+        pick:str='high',
         probes:int=128, # Pixels probed each round, at most
         **kw # `seed`, `bs`
     ):
         super().__init__(**kw)
-        if pick not in ('high','low'): raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
-        if not 0 <= r <= 2: raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
+        if pick not in ('high','low'):
+            raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
+        if not 0 <= r <= 2:
+            raise ValueError(f'r={r}: the cyclic perturbation '
+                             'needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
 @patch
 def search(self:LocalSearchAttack, x, live):
-    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
+    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
+    to attack"""
     (lo,hi),N,n = self.model.bounds,len(x),x.shape[2]*x.shape[3]
     self.mid,self.span = (lo+hi)/2,hi-lo
-    z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n, dtype=torch.bool, device=x.device)
+    z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n,
+            dtype=torch.bool, device=x.device)
     near = self._first(N, n).to(x.device)
     for _ in range(self.R):
         if not len(live): break
@@ -682,8 +828,10 @@ def _first(self:LocalSearchAttack, N, n):
 
 @patch
 def _draw(self:LocalSearchAttack, near, live):
-    "Up to `probes` of the marked pixels of each live image in random order: places [L,q], and which of them count"
-    u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1]) for i in live.tolist()])).to(near.device)
+    """Up to `probes` of the marked pixels of each live image in random order:
+    places [L,q], and which of them count"""
+    u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1])
+                               for i in live.tolist()])).to(near.device)
     u,at = torch.where(near[live], u, 2.).sort(1)
     q = min(self.probes, int(near[live].sum(1).max()))
     return at[:,:q],u[:,:q] < 2
@@ -691,22 +839,27 @@ def _draw(self:LocalSearchAttack, near, live):
 # %% ../nbs/10_adversarial.ipynb #aea804a9
 @patch
 def _best(self:LocalSearchAttack, z, live, at, ok, shape):
-    "Marks [L,n] of the `t` pixels of each live image with the most telling probes; of equals the first"
+    """Marks [L,n] of the `t` pixels of each live image with the most telling
+    probes; of equals the first"""
     (row,col),sign,score = ok.nonzero(as_tuple=True),1 if self.pick == 'high' else -1,[]
     for r,c in zip(row.split(self.bs), col.split(self.bs)):
         i,a = live[r],at[r,c]
-        probe = set_pixel(z[i][...,None], a, self.p*z[i,:,a].sign()).view(-1, *shape[1:])
+        probe = set_pixel(z[i][...,None], a,
+                          self.p*z[i,:,a].sign()).view(-1, *shape[1:])
         score.append(sign*self.ask(probe*self.span + self.mid, i)[0])
     self.queries[live.cpu()] += ok.sum(1).cpu()
-    out = torch.full(ok.shape, -math.inf, device=z.device).index_put_((row,col), torch.cat(score))
+    out = torch.full(ok.shape, -math.inf,
+                     device=z.device).index_put_((row,col), torch.cat(score))
     v,j = out.sort(dim=1, descending=True, stable=True)
     mark = torch.zeros(len(live), z.shape[2], device=z.device)
-    return mark.scatter_(1, at.gather(1, j[:,:self.t]), (v[:,:self.t] > -math.inf).float())
+    return mark.scatter_(1, at.gather(1, j[:,:self.t]),
+                         (v[:,:self.t] > -math.inf).float())
 
 # %% ../nbs/10_adversarial.ipynb #b46ac3d7
 @patch
 def _move(self:LocalSearchAttack, x, z, moved, near, live, best):
-    "Perturb the marked pixels for good, mark their neighbourhood; gives the images that are not fooled yet"
+    """Perturb the marked pixels for good, mark their neighbourhood; gives the
+    images that are not fooled yet"""
     mark = best.bool()
     z[live] = torch.where(mark[:,None], cyclic(self.r, z[live]), z[live])
     moved[live] |= mark
@@ -725,28 +878,35 @@ class OnePixelAttack(BlackBoxAttack):
         maxiter:int=75, # Generations after the first
         popsize:int=400, # Candidates in a generation
         recombination:float=1., # Share of a parent's numbers that are replaced
-        mutation=(.5,1), # Range of the factor of the differences, drawn anew each generation
+        # Range of the factor of the differences, drawn anew each generation
+        mutation=(.5,1),
         strategy:str='best1bin', # As SciPy names them
         **kw # `seed`, `bs`
     ):
         super().__init__(**kw)
-        if popsize < 5 or maxiter < 0: raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
-        self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = maxiter,popsize,recombination,mutation,strategy
+        if popsize < 5 or maxiter < 0:
+            raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
+        self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
+            maxiter,popsize,recombination,mutation,strategy)
 
 # %% ../nbs/10_adversarial.ipynb #b909478c
 @patch
 def _start(self:OnePixelAttack, rng, shape):
-    "First candidates [popsize,2+ch]: places uniform, colours normal around the middle and clipped"
+    """First candidates [popsize,2+ch]: places uniform, colours normal around
+    the middle and clipped"""
     (lo,hi),(ch,H,W) = self.model.bounds,shape
     yx = rng.random((self.popsize, 2))*[H,W]
-    return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2, (self.popsize, ch)).clip(lo, hi)])
+    return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2,
+                                     (self.popsize, ch)).clip(lo, hi)])
 
 @patch
 def _paint(self:OnePixelAttack, x, v):
     "Copies of the image `x` [ch,H,W] with the pixels `v` [2+ch,S]"
     ch,H,W = x.shape
-    yx,to = np.minimum(v[:2].astype(int), [[H-1],[W-1]]),lambda o: torch.as_tensor(o, device=x.device)
-    return set_pixel(x.expand(v.shape[1], -1, -1, -1), to(yx[0]*W+yx[1]), to(v[2:].T.copy()))
+    yx,to = np.minimum(v[:2].astype(int),
+                       [[H-1],[W-1]]),lambda o: torch.as_tensor(o, device=x.device)
+    return set_pixel(x.expand(v.shape[1], -1, -1, -1),
+                     to(yx[0]*W+yx[1]), to(v[2:].T.copy()))
 
 # %% ../nbs/10_adversarial.ipynb #7e1d9834
 class _Found(Exception): "An evolution may stop"
@@ -763,15 +923,20 @@ def _evolve(self:OnePixelAttack, x, adv, i):
         adv[i] = cand[first]
         raise _Found
     box = [(0,x.shape[2]), (0,x.shape[3])] + [tuple(self.model.bounds)]*x.shape[1]
-    try: differential_evolution(energy, box, strategy=self.strategy, maxiter=self.maxiter, mutation=self.mutation,
-                                recombination=self.recombination, tol=0, atol=-1, polish=False, vectorized=True,
-                                updating='deferred', init=self._start(self.rngs[i], x.shape[1:]), rng=self.rngs[i])
+    try:
+        differential_evolution(energy, box, strategy=self.strategy,
+                               maxiter=self.maxiter, mutation=self.mutation,
+                                recombination=self.recombination, tol=0,
+                                atol=-1, polish=False, vectorized=True,
+                                updating='deferred', init=self._start(self.rngs[i],
+                                        x.shape[1:]), rng=self.rngs[i])
     except _Found: pass
 
 # %% ../nbs/10_adversarial.ipynb #291dd828
 @patch
 def search(self:OnePixelAttack, x, live):
-    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
+    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
+    to attack"""
     adv = x.clone()
     for i in live.tolist(): self._evolve(x, adv, i)
     return adv
@@ -781,9 +946,11 @@ ATTACKS['one_pixel'] = (lambda targeted, **kw: OnePixelAttack(**kw), None, False
 # %% ../nbs/10_adversarial.ipynb #bdab5b09
 class AttackTable(Measure):
     "Results of several attacks, one row each"
-    def __init__(self, results): self.results = results # dict: name of the network (or a tuple of names) -> `AttackResult`
+    # dict: name of the network (or a tuple of names) -> `AttackResult`
+    def __init__(self, results): self.results = results
     def to_df(self):
-        rows = [r.to_df().assign(network=k if isinstance(k, str) else k[0]) for k,r in self.results.items()]
+        rows = [r.to_df().assign(network=k if isinstance(k, str) else k[0])
+                for k,r in self.results.items()]
         df = pd.concat(rows, ignore_index=True)
         return df[['network', *df.columns[:-1]]]
 
@@ -794,7 +961,8 @@ class AttackTable(Measure):
         cols = {k:f'C{i}' for i,k in enumerate(dict.fromkeys(df.network))}
         for i,o in df.iterrows():
             err = [[o.fooled-o['from']], [o.to-o.fooled]]
-            ax.errorbar(o.fooled, i, xerr=err, fmt='o', capsize=3, color=cols[o.network], **kw)
+            ax.errorbar(o.fooled, i, xerr=err, fmt='o', capsize=3,
+                        color=cols[o.network], **kw)
         ax.set_yticks(range(n), df.network + ', ' + df.attack)
         ax.set(xlim=(-.02,1.02), ylim=(n-.5,-.5), xlabel='fooled')
         return ax

@@ -8,7 +8,8 @@ __all__ = ['Feats', 'tapped', 'features_of', 'Pairs', 'pairs_of', 'split_images'
            'Transfer', 'transfer', 'attack_loss', 'adaptive_attack', 'Surrogate', 'best_of', 'Evasion', 'evasion']
 
 # %% ../nbs/10b_detection.ipynb #9fb08b1f
-import hashlib, math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
+import hashlib, math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import torch.nn.functional as F
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,8 @@ from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
-from .activations import Measure, _check_range, _class_numbers, _model_of, _pool, _tensor, class_means
+from .activations import (Measure, _check_range, _class_numbers,
+                                    _model_of, _pool, _tensor, class_means)
 from .correlation import activation_gate
 from .models import find_place, _logits
 from .specificity import _gate
@@ -28,20 +30,26 @@ class Feats:
     "What a detector may look at, for N images"
     logits:Tensor # Class scores [N,C]
     last:Tensor # Spatial means of the map that the head reads [N,K]
-    every:dict # Name of a convolution -> spatial means of its output [N,K_l]; may be empty
+    # Name of a convolution -> spatial means of its output [N,K_l]; may be empty
+    every:dict
     preds = property(lambda self: self.logits.argmax(1), doc="Predicted classes [N]")
     def __len__(self): return len(self.logits)
     def __getitem__(self, i): return self.map(lambda t: t[i])
-    def map(self, fn): return Feats(fn(self.logits), fn(self.last), {k:fn(v) for k,v in self.every.items()})
+    def map(self, fn):
+        return Feats(fn(self.logits), fn(self.last),
+                     {k:fn(v) for k,v in self.every.items()})
     def __repr__(self):
         D = sum(v.shape[1] for v in self.every.values())
-        return f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, {D} in {len(self.every)} convolutions'
+        return (f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, '
+                f'{D} in {len(self.every)} convolutions')
 
 # %% ../nbs/10b_detection.ipynb #80fcae45
 @patch(as_prop=True)
 def rows(self:Feats):
     "The means of all convolutions side by side [N,D]"
-    if not self.every: raise ValueError('these features hold no convolutions: take them with every=True')
+    if not self.every:
+        raise ValueError('these features hold no convolutions: '
+                         'take them with every=True')
     return torch.cat(list(self.every.values()), 1)
 
 @patch(cls_method=True)
@@ -62,7 +70,8 @@ def _evaluating(model):
     finally:
         for m,t in was: m.training = t
 
-def _convs(model): return [(n,m) for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
+def _convs(model):
+    return [(n,m) for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
 
 # %% ../nbs/10b_detection.ipynb #39f152b0
 @contextmanager
@@ -77,7 +86,8 @@ def tapped(
     def tap(name, m): got[name if name not in got else f'{name}#{len(got)}'] = _pool(m)
     with _evaluating(model):
         place = find_place(model, x, layer)
-        hs = [m.register_forward_hook(lambda m,a,o,n=n: tap(n, o)) for n,m in (_convs(model) if every else [])]
+        hs = [m.register_forward_hook(lambda m,a,o,n=n: tap(n, o))
+              for n,m in (_convs(model) if every else [])]
         hs.append(place.hook(model, lambda m: tap('', m)))
         def look(x):
             got.clear()
@@ -91,9 +101,14 @@ def tapped(
 def _images(x, what='images'):
     "Images as float [N,ch,H,W], or a `ValueError`"
     x = _tensor(x, what, 'numbers [N,ch,H,W]')
-    if x.ndim != 4: raise ValueError(f'{what} must be [N,ch,H,W], got shape {tuple(x.shape)}')
-    if not len(x): raise ValueError(f'there are no {what}: the attack found nothing, or the choice was empty')
-    if not x.is_floating_point(): raise ValueError(f'{what} are {x.dtype}: pass floating ones, scaled as the model takes them')
+    if x.ndim != 4:
+        raise ValueError(f'{what} must be [N,ch,H,W], got shape {tuple(x.shape)}')
+    if not len(x):
+        raise ValueError(f'there are no {what}: the attack found '
+                         'nothing, or the choice was empty')
+    if not x.is_floating_point():
+        raise ValueError(f'{what} are {x.dtype}: pass floating ones, '
+                         'scaled as the model takes them')
     return x
 
 def features_of(
@@ -107,8 +122,11 @@ def features_of(
     x,dev = _images(x),next((p.device for p in _model_of(model).parameters()), 'cpu')
     with torch.no_grad(), tapped(model, x[:2].to(dev), every, layer) as look:
         f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in x.split(bs)])
-    bad = [n for n,v in [('class scores', f.logits), ('last map', f.last), *f.every.items()] if not v.isfinite().all()]
-    if bad: raise ValueError(f'NaN or infinity in {bad[0]}: check the images and the weights')
+    bad = [n for n,v in [('class scores', f.logits), ('last map', f.last),
+                         *f.every.items()] if not v.isfinite().all()]
+    if bad:
+        raise ValueError(f'NaN or infinity in {bad[0]}: check '
+                         'the images and the weights')
     return f
 
 # %% ../nbs/10b_detection.ipynb #e77ac1a7
@@ -125,12 +143,16 @@ class Pairs:
     def __len__(self): return len(self.labels)
     def __getitem__(self, i):
         j = np.asarray(i)
-        return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i], self.ids[j], self.index[j], self.name)
-    def __repr__(self): return f'{len(self)} pairs {self.name}: {int(self.success.sum())} attacks succeeded'
+        return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i],
+                     self.ids[j], self.index[j], self.name)
+    def __repr__(self):
+        return (f'{len(self)} pairs {self.name}: '
+                f'{int(self.success.sum())} attacks succeeded')
 
 def _ids(x):
     "A whole number for the pixels of each image"
-    f = lambda o: int.from_bytes(hashlib.sha256(o.numpy().tobytes()).digest()[:7], 'big')
+    f = lambda o: int.from_bytes(hashlib.sha256(o.numpy().tobytes()).digest()[:7],
+                                 'big')
     return np.array([f(o) for o in x.detach().cpu().contiguous()])
 
 # %% ../nbs/10b_detection.ipynb #fad4618c
@@ -142,10 +164,12 @@ def pairs_of(
     layer=None # The layer with the last map; None: found
 )->Pairs:
     "Features of an attack's images before and after it"
-    x,a,y = _images(result.clean),_images(result.adv, 'adversarial images'),_class_numbers(result.labels).cpu()
+    x,a,y = _images(result.clean),_images(result.adv,
+            'adversarial images'),_class_numbers(result.labels).cpu()
     ok = _tensor(result.success, 'success', 'marks [N]').bool().cpu()
     if x.shape != a.shape or not len(x)==len(y)==len(ok):
-        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} labels, {len(ok)} marks: one of each an image')
+        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} '
+                         f'labels, {len(ok)} marks: one of each an image')
     index = getattr(result, 'index', None)
     index = np.arange(len(x)) if index is None else np.asarray(index)
     f,g = (features_of(model, o, bs, layer=layer) for o in (x, a))
@@ -153,12 +177,16 @@ def pairs_of(
 
 # %% ../nbs/10b_detection.ipynb #0197ceab
 def _per_class(p, n, rank, what, skip=()):
-    "The `n` images of each class with the lowest rank, without those whose ids are in `skip`"
+    """The `n` images of each class with the lowest rank, without those whose
+    ids are in `skip`"""
     free,out = ~np.isin(p.ids, list(skip)),[]
     for c in np.unique(p.labels):
         i = np.flatnonzero(free & (p.labels.numpy() == c))
-        if len(i) < n: raise ValueError(f'{n} {what} images a class asked for, but of class {c} there are {len(i)} that the '
-                                        'network got right: ask for fewer, or attack more')
+        if len(i) < n:
+            raise ValueError(f'{n} {what} images a class asked for, but of class {c} '
+                             f'there are {len(i)} that the '
+                                        'network got right: ask '
+                                        'for fewer, or attack more')
         out.append(i[np.argsort(rank[i], kind='stable')[:n]])
     return np.concatenate(out)
 
@@ -198,10 +226,14 @@ def error_rates(
     threshold:float=.5 # Above it an image is called adversarial
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
-    if not len(clean) or not len(adv): raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial images: nothing to judge by')
-    false,missed = (clean > threshold).double().mean().item(),(adv <= threshold).double().mean().item()
+    if not len(clean) or not len(adv):
+        raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial '
+                         'images: nothing to judge by')
+    false,missed = ((clean > threshold).double().mean().item(),
+                    (adv <= threshold).double().mean().item())
     y = np.repeat([0,1], [len(clean), len(adv)])
-    return dict(error=(false+missed)/2, false_alarm=false, missed=missed, auroc=roc_auc_score(y, torch.cat([clean, adv]).cpu()))
+    return dict(error=(false+missed)/2, false_alarm=false, missed=missed,
+                auroc=roc_auc_score(y, torch.cat([clean, adv]).cpu()))
 
 # %% ../nbs/10b_detection.ipynb #9a082514
 def repeat_interval(
@@ -209,7 +241,8 @@ def repeat_interval(
     share:float=0., # Test images divided by training images; 0: independent values
     level:float=.95 # Of the interval
 )->float: # Half its length; NaN for one value
-    "Student's interval of the mean of repeats that draw from the same images (Nadeau & Bengio 2003)"
+    """Student's interval of the mean of repeats that draw from the same images
+    (Nadeau & Bengio 2003)"""
     v,r = np.asarray(values, dtype=float),len(values)
     if r < 2: return math.nan
     return float(stats.t.ppf(.5+level/2, r-1) * v.std(ddof=1) * math.sqrt(1/r + share))
@@ -244,10 +277,13 @@ def half(self:Detection, n, key='error'):
 
 @patch
 def to_df(self:Detection):
-    "One row a size: means over the repeats, the error's in percent with half of its 95 % interval"
+    """One row a size: means over the repeats, the error's in percent with half
+    of its 95 % interval"""
     mean = lambda n,k: float(np.mean(self.of(n, k)))
-    return pd.DataFrame([{'network':self.title, 'images a class':n, 'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
-        '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'), 'missed %':100*mean(n, 'missed'),
+    return pd.DataFrame([{'network':self.title, 'images a class':n,
+            'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
+        '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'),
+        'missed %':100*mean(n, 'missed'),
         'AUROC':mean(n, 'auroc')} for n in self.sizes])
 
 # %% ../nbs/10b_detection.ipynb #01bb3251
@@ -256,8 +292,10 @@ def plot(self:Detection, ax=None, color=None, label=None):
     "Error against training images a class, with 95 % intervals"
     if ax is None: ax = plt.subplots(figsize=(4, 3), layout='constrained')[1]
     e = [100*np.mean(self.of(n)) for n in self.sizes]
-    ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes], color=color, marker='o', ms=4, capsize=3, label=label or self.title)
-    ax.set(xlabel='training images a class', ylabel='detection error, %', xscale='log', xticks=self.sizes)
+    ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes],
+                color=color, marker='o', ms=4, capsize=3, label=label or self.title)
+    ax.set(xlabel='training images a class', ylabel='detection error, %',
+           xscale='log', xticks=self.sizes)
     ax.set_xticks(self.sizes, self.sizes); ax.minorticks_off(); ax.set_ylim(bottom=0)
     return ax
 
@@ -267,7 +305,9 @@ def _sides(pairs, n, n_test, test, seed, success):
     sides = split_images(pairs, n, n_test, test, seed)
     if success: sides = [o[o.success.nonzero().flatten()] for o in sides]
     for o,what in zip(sides, ('training','test')):
-        if not len(o): raise ValueError(f'{pairs.name} succeeded on none of the {what} images: use a larger eps, or success=False')
+        if not len(o):
+            raise ValueError(f'{pairs.name} succeeded on none of the {what} images: '
+                             'use a larger eps, or success=False')
     return sides
 
 def detect(
@@ -281,7 +321,8 @@ def detect(
     seed:int=0, # Of the choices and the forests
     title:str='' # Of the network
 )->Detection:
-    "Train and judge a detector on random choices of images, by the paper's protocol (App. I)"
+    """Train and judge a detector on random choices of images, by the paper's
+    protocol (App. I)"""
     rows = []
     for n in [n_train] if np.ndim(n_train)==0 else n_train:
         for r in range(repeats):
@@ -299,7 +340,8 @@ def _nearer(x, means, sd, src, dst):
 
 @dataclass
 class Likeness(Measure):
-    "Share of images that look more like their source than like their target, layer by layer"
+    """Share of images that look more like their source than like their target,
+    layer by layer"""
     layers:list # Convolutions from the input on, then 'last map'
     clean:Tensor # Share before the attack [L]
     adv:Tensor # After [L]
@@ -307,7 +349,8 @@ class Likeness(Measure):
     title:str='' # Of the network
     def half(self, p): return 1.96*(p*(1-p)/self.n).sqrt()
     def to_df(self):
-        return pd.DataFrame({'layer':self.layers, 'clean':self.clean.tolist(), 'adversarial':self.adv.tolist(),
+        return pd.DataFrame({'layer':self.layers, 'clean':self.clean.tolist(),
+                             'adversarial':self.adv.tolist(),
                              'change':(self.adv-self.clean).tolist()})
 
 # %% ../nbs/10b_detection.ipynb #ef9de809
@@ -317,10 +360,13 @@ def plot(self:Likeness, ax=None, colors=('0.5','C3')):
     if ax is None: ax = plt.subplots(figsize=(5, 3), layout='constrained')[1]
     for p,c,l in zip((self.clean, self.adv), colors, ('clean','adversarial')):
         ax.plot(p, '-o', ms=3, color=c, label=l)
-        ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p), color=c, alpha=.2, lw=0)
+        ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p),
+                        color=c, alpha=.2, lw=0)
     ax.axhline(.5, color='k', lw=.7, ls=':')
-    names = self.layers if len(self.layers) <= 8 else [i or '' for i in range(len(self.layers)-1)] + ['last']
-    ax.set_xticks(range(len(names)), names, rotation=90 if len(names)<=8 else 0, fontsize=6)
+    names = (self.layers if len(self.layers) <= 8 else [i or ''
+            for i in range(len(self.layers)-1)] + ['last'])
+    ax.set_xticks(range(len(names)), names,
+                  rotation=90 if len(names)<=8 else 0, fontsize=6)
     ax.set(ylim=(0, 1.02), ylabel='share nearer to the source', title=self.title)
     ax.legend(fontsize=7, loc='center right')
     return ax
@@ -331,60 +377,79 @@ def layer_likeness(
     ref_labels, # Their classes
     title:str='' # Of the network
 )->Likeness:
-    "Where in the network a successful attack turns the source into the target (Sec. 5.2)"
+    """Where in the network a successful attack turns the source into the target
+    (Sec. 5.2)"""
     p,y = pairs[pairs.success.nonzero().flatten()],_class_numbers(ref_labels)
-    if not len(p): raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to follow through the layers')
+    if not len(p):
+        raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to '
+                         'follow through the layers')
     src,dst,out = p.labels,p.adv.preds,[]
     for get in [lambda f,k=k: f.every[k] for k in ref.every] + [lambda f: f.last]:
         x,m = get(ref),class_means(get(ref), y, ref.logits.shape[1])
         sd = (x - m[y]).square().mean(0).sqrt().clamp_min(1e-6)
-        out.append([_nearer(get(o), m, sd, src, dst).float().mean() for o in (p.clean, p.adv)])
+        out.append([_nearer(get(o), m, sd, src, dst).float().mean()
+                    for o in (p.clean, p.adv)])
     clean,adv = torch.tensor(out).T
     return Likeness([*ref.every, 'last map'], clean, adv, len(p), title)
 
-# %% ../nbs/10b_detection.ipynb #c2479bd8
+# %% ../nbs/10b_detection.ipynb #01a35577
 def gate_distance(
     features:Tensor, # Last features [N,K]
     preds:Tensor, # Predicted classes [N]
     G:Tensor # Gate, or another pattern of each class [C,K]
 )->Tensor: # [N], from 0 to 2 (to 1 where both are not negative)
-    "1 - cosine between an image's features and its prediction's row of `G`; 1 where that row is empty"
-    return 1 - F.cosine_similarity(features, G[preds].to(features), dim=1)
+    """1 - cosine between an image's features and its prediction's row of `G`;
+    1 where that row is empty"""
+    return 1 - F.cosine_similarity(features, G[preds.to(G.device)].to(features), dim=1)
 
-# %% ../nbs/10b_detection.ipynb #edf327f3
+# %% ../nbs/10b_detection.ipynb #35bc8c03
 class GateDetector:
-    "How unlike its predicted class's filters an image's last features are; learns from clean images alone"
+    """How unlike its predicted class's filters an image's last features are;
+    learns from clean images alone"""
     goal = 0. # Score of a typical clean image
     def __init__(self,
-        G:Tensor=None, # Gate [C,K]; None: a stand-in made from the features, for networks without a gate
+        # Gate [C,K]; None: a stand-in made from the features, for networks without a
+        # gate
+        G:Tensor=None,
         stand_in:str='activation gate', # Or 'class means'
         fpr:float=.05, # Share of clean images to be flagged
         two_sided:bool=False, # Flag images that fit their class too well, too?
         seed:int=0 # Not used: nothing is random
     ):
-        if stand_in not in _STAND_INS: raise ValueError(f'stand_in={stand_in!r}: use one of {", ".join(_STAND_INS)}')
+        if stand_in not in _STAND_INS:
+            raise ValueError(f'stand_in={stand_in!r}: use one '
+                             f'of {", ".join(_STAND_INS)}')
         self.G,self.fpr,self.two_sided,self.stand_in = G,fpr,two_sided,stand_in
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
-    def distance(self, f, preds=None): return gate_distance(f.last, f.preds if preds is None else preds, self.rows)
+    def distance(self, f, preds=None):
+        return gate_distance(f.last, f.preds if preds is None else preds, self.rows)
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
-        "Distance in standard deviations of the class `preds`; None: of the predicted one"
+        """Distance in standard deviations of the class `preds`; None: of the predicted
+        one"""
         p = f.preds if preds is None else preds
-        z = (self.distance(f, p) - self.mean[p]) / self.sd[p]
+        m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
+        z = (self.distance(f, p) - m) / s
         return z.abs() if self.two_sided else z
 
-_STAND_INS = {'activation gate':activation_gate, 'class means':lambda *a: class_means(*a).nan_to_num(0)}
+_STAND_INS = {'activation gate':activation_gate,
+              'class means':lambda *a: class_means(*a).nan_to_num(0)}
 
 # %% ../nbs/10b_detection.ipynb #106e9fff
 @patch
 def fit(self:GateDetector, clean:Feats, adv:Feats=None):
-    "Take pattern, mean and spread of each class, and the threshold, from clean images; `adv` is not looked at"
+    """Take pattern, mean and spread of each class, and the threshold, from clean
+    images; `adv` is not looked at"""
     p,C = clean.preds,clean.logits.shape[1]
-    if self.G is None: self.rows = _STAND_INS[self.stand_in](clean.last.clamp_min(0), p, C)
+    if self.G is None:
+        self.rows = _STAND_INS[self.stand_in](clean.last.clamp_min(0), p, C)
     else: self.rows = _gate(self.G, C, clean.last.shape[1]).detach().cpu()
     d,n = self.distance(clean, p),p.bincount(minlength=C)
-    groups = [d[p==c] if n[c] > 1 else d for c in range(C)]                # a class that is never named: as all
-    self.mean,sd = (torch.stack([fn(o) for o in groups]) for fn in (torch.mean, torch.std))
-    self.sd = torch.where(sd > 1e-6, sd, torch.ones_like(sd))              # an empty row: distance 1 always
+    # a class that is never named: as all
+    groups = [d[p==c] if n[c] > 1 else d for c in range(C)]
+    self.mean,sd = (torch.stack([fn(o) for o in groups])
+                    for fn in (torch.mean, torch.std))
+    # an empty row: distance 1 always
+    self.sd = torch.where(sd > 1e-6, sd, torch.ones_like(sd))
     self.threshold = self.score(clean).quantile(1-self.fpr).item()
     return self
 
@@ -398,24 +463,33 @@ class Transfer(Measure):
     title:str='' # Of the network
     def to_df(self, key='error'):
         v = getattr(self, key).mean(2)*(100 if key=='error' else 1)
-        return pd.DataFrame(v, pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}'), self.names)
+        return pd.DataFrame(v, pd.Index([f'trained on {n}' for n in self.names],
+                                        name=f'{self.title} {key}'), self.names)
     def plot(self, ax=None, key='error', top=50):
         if ax is None: ax = plt.subplots(figsize=(3.4, 3), layout='constrained')[1]
         v = self.to_df(key).values
-        ax.imshow(v, cmap='Reds' if key=='error' else 'Greens', vmin=0, vmax=top if key=='error' else 1)
-        for (i,j),o in np.ndenumerate(v): ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}', ha='center', va='center', fontsize=8)
-        ax.set_xticks(range(len(v)), self.names, fontsize=7); ax.set_yticks(range(len(v)), self.names, fontsize=7)
-        ax.set(xlabel='judged on', ylabel='trained on', title=f'{self.title}: {key}{" %" if key=="error" else ""}')
+        ax.imshow(v, cmap='Reds' if key=='error' else 'Greens', vmin=0,
+                  vmax=top if key=='error' else 1)
+        for (i,j),o in np.ndenumerate(v):
+            ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}',
+                    ha='center', va='center', fontsize=8)
+        ax.set_xticks(range(len(v)), self.names, fontsize=7)
+        ax.set_yticks(range(len(v)), self.names, fontsize=7)
+        ax.set(xlabel='judged on', ylabel='trained on',
+               title=f'{self.title}: {key}{" %" if key=="error" else ""}')
         return ax
 
 # %% ../nbs/10b_detection.ipynb #a1cac2cc
 def _same_images(pairs):
     "The pairs of several attacks, cut to the images they share, in one order"
     ids = set.intersection(*(set(p.ids.tolist()) for p in pairs.values()))
-    if not ids: raise ValueError('the attacks have no image in common: attack the same images with all of them')
+    if not ids:
+        raise ValueError('the attacks have no image in common: attack the '
+                         'same images with all of them')
     cut = {k:p[np.flatnonzero(np.isin(p.ids, list(ids)))] for k,p in pairs.items()}
     out = {k:p[np.unique(p.ids, return_index=True)[1]] for k,p in cut.items()}
-    index = next(iter(out.values())).index                                # the attacks may have had loaders of their own
+    # the attacks may have had loaders of their own
+    index = next(iter(out.values())).index
     return {k:replace(p, index=index) for k,p in out.items()}
 
 def transfer(
@@ -433,8 +507,10 @@ def transfer(
     here,there = _same_images(pairs),_same_images(test) if test else {}
     out = np.zeros((2, len(here), len(here), repeats))
     for r in range(repeats):
-        sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success) for k,p in here.items()}
-        seen,judged = (set().union(*(s[i].ids.tolist() for s in sides.values())) for i in (0,1))
+        sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success)
+                 for k,p in here.items()}
+        seen,judged = (set().union(*(s[i].ids.tolist() for s in sides.values()))
+                       for i in (0,1))
         assert not seen & judged, 'an image is on both sides'
         for i,a in enumerate(sides.values()):
             d = detector(seed=1000*seed + r).fit(a[0].clean, a[0].adv)
@@ -450,21 +526,27 @@ def attack_loss(
     detector=None, # With `score(feats, preds)` and `goal`; None: there is none
     weight:float=1. # Of the detector
 )->Tensor: # [N]
-    "0 where the image is taken for `t` by a margin of 1 and the detector's score is at most its goal"
+    """0 where the image is taken for `t` by a margin of 1 and the detector's
+    score is at most its goal"""
     z = f.logits
     own = z.gather(1, t[:,None])[:,0]
     loss = F.relu(z.scatter(1, t[:,None], -torch.inf).amax(1) - own + 1)
-    return loss if detector is None else loss + weight*F.relu(detector.score(f, t) - detector.goal)
+    return (loss if detector is None else loss + weight*F.relu(detector.score(f,
+            t) - detector.goal))
 
-# %% ../nbs/10b_detection.ipynb #f6c009eb
+# %% ../nbs/10b_detection.ipynb #f7001788
 def _check_attack(x, t, eps, steps, bounds):
     "Images and targets of an attack, or a `ValueError`"
     x,t = _images(x),_class_numbers(t)
-    if len(x) != len(t): raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
+    if len(x) != len(t):
+        raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
     if x.min() < bounds[0] or x.max() > bounds[1]:
-        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: pass images before '
+        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the '
+                         f'bounds {bounds}: pass images before '
                          'normalisation, and a model that normalises')
-    if not eps >= 0 or steps < 1: raise ValueError(f'eps={eps}, steps={steps}: pass eps >= 0 and at least one step')
+    if not eps >= 0 or steps < 1:
+        raise ValueError(f'eps={eps}, steps={steps}: pass eps '
+                         '>= 0 and at least one step')
     return x,t
 
 def adaptive_attack(
@@ -479,12 +561,15 @@ def adaptive_attack(
     bounds:tuple=(0.,1.), # Of a pixel
     bs:int=256, # Images at a time
     layer=None # The layer with the last map; None: found
-)->Tensor: # Adversarial images [N,ch,H,W]
+)->Tensor: # Adversarial images [N,ch,H,W], where the images were
     "Projected gradient descent on classifier and detector together"
     x,t = _check_attack(x, targets, eps, steps, bounds)
-    with tapped(model, x[:2], getattr(detector, 'every', False), layer) as look:
-        go = partial(_descend, look, detector, eps, steps, step or 2.5*eps/steps, weight, bounds)
-        return torch.cat([go(*o) for o in zip(x.split(bs), t.split(bs))])
+    dev = next((p.device for p in _model_of(model).parameters()), x.device)
+    with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
+        go = partial(_descend, look, detector, eps, steps,
+                     step or 2.5*eps/steps, weight, bounds)
+        return torch.cat([go(*(v.to(dev) for v in o)) for o in zip(x.split(bs),
+                t.split(bs))]).to(x.device)
 
 # %% ../nbs/10b_detection.ipynb #40e28424
 def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
@@ -495,39 +580,47 @@ def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
         a.requires_grad_()
         f = look(a)
         s = _keep(f.map(Tensor.detach), t, detector)
-        better = (s < low) | (low.isinf() & (i==steps))                   # nothing fooled it: the last one
+        # nothing fooled it: the last one
+        better = (s < low) | (low.isinf() & (i==steps))
         best[better],low = a.detach()[better],torch.minimum(s, low)
         if i==steps: return best
         g, = torch.autograd.grad(attack_loss(f, t, detector, weight).sum(), a)
         a = torch.min(torch.max(a.detach() - step*g.sign(), lo), hi)
 
 def _keep(f, t, detector):
-    "What the attacker wants low: the detector's score where the image is taken for `t`, infinity elsewhere"
-    s = -f.logits.gather(1, t[:,None])[:,0] if detector is None else detector.score(f, t)
+    """What the attacker wants low: the detector's score where the image is taken
+    for `t`, infinity elsewhere"""
+    s = (-f.logits.gather(1, t[:,None])[:,0] if detector is None
+         else detector.score(f, t))
     return torch.where(f.preds == t, s.float(), torch.inf)
 
-# %% ../nbs/10b_detection.ipynb #fca65053
+# %% ../nbs/10b_detection.ipynb #0a200299
 class Surrogate:
-    "A differentiable imitation of a detector on the means of all convolutions, to attack it through"
+    """A differentiable imitation of a detector on the means of all convolutions,
+    to attack it through"""
     threshold,goal,every,name = 0.,-3.,True,'surrogate'
     def __init__(self, detector, hidden:int=64, epochs:int=60, seed:int=0):
         self.detector,self.hidden,self.epochs,self.seed = detector,hidden,epochs,seed
     def score(self, f:Feats, preds=None)->Tensor: # [N]
         "Log-odds of 'adversarial'; `preds` is not used"
-        return self.net((f.rows - self.mean)/self.sd)[:,0]
+        x = f.rows
+        return self.net.to(x.device)((x - self.mean.to(x))/self.sd.to(x))[:,0]
 
 @patch
 def fit(self:Surrogate, clean:Feats, adv:Feats):
     "Learn the detector's scores of these images"
-    x,y = torch.cat([clean.rows, adv.rows]),torch.cat([self.detector.score(o) for o in (clean, adv)]).float()
+    x,y = (torch.cat([clean.rows, adv.rows]),
+           torch.cat([self.detector.score(o) for o in (clean, adv)]).float())
     self.mean,self.sd = x.mean(0),x.std(0).clamp_min(1e-6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(self.seed)
-        self.net = nn.Sequential(nn.Linear(x.shape[1], self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
+        self.net = nn.Sequential(nn.Linear(x.shape[1], self.hidden),
+                                 nn.ReLU(), nn.Linear(self.hidden, 1))
         opt = torch.optim.Adam(self.net.parameters(), 3e-3, weight_decay=1e-4)
         for _ in range(self.epochs):
             for i in torch.randperm(len(x)).split(64):
-                loss = F.binary_cross_entropy_with_logits(self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
+                loss = F.binary_cross_entropy_with_logits(
+                    self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
                 opt.zero_grad(); loss.backward(); opt.step()
     for q in self.net.parameters(): q.requires_grad_(False)
     return self
@@ -538,11 +631,15 @@ def best_of(
     labels:Tensor, # True classes [N]
     detector # With `score`
 )->Feats:
-    "For each image the attempt that fools the classifier with the lowest score; the first where none fools it"
-    s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(), torch.inf) for f in attempts])
+    """For each image the attempt that fools the classifier with the lowest score;
+    the first where none fools it"""
+    s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(),
+                                 torch.inf) for f in attempts])
     at,n = s.argmin(0),torch.arange(len(labels))
-    every = {k:torch.stack([f.every[k] for f in attempts])[at,n] for k in attempts[0].every}
-    return Feats(torch.stack([f.logits for f in attempts])[at,n], torch.stack([f.last for f in attempts])[at,n], every)
+    every = {k:torch.stack([f.every[k] for f in attempts])[at,n]
+             for k in attempts[0].every}
+    return Feats(torch.stack([f.logits for f in attempts])[at,n],
+                 torch.stack([f.last for f in attempts])[at,n], every)
 
 # %% ../nbs/10b_detection.ipynb #7ed15fc5
 @dataclass
@@ -553,11 +650,14 @@ class Evasion(Measure):
     def to_df(self): return pd.DataFrame(self.rows)
     def plot(self, ax=None):
         df = self.to_df()
-        if ax is None: ax = plt.subplots(figsize=(1.5+.9*len(df), 3), layout='constrained')[1]
+        if ax is None:
+            ax = plt.subplots(figsize=(1.5+.9*len(df), 3), layout='constrained')[1]
         ax.bar(range(len(df)), df.fooled, color='.85', label='fools the classifier')
         ax.bar(range(len(df)), df.passed, color='C3', label='and passes the detector')
-        ax.set_xticks(range(len(df)), [f'{r.attack}\n→ {r.detector}' for r in df.itertuples()], fontsize=6)
-        ax.set(ylim=(0, 1.25), yticks=[0,.5,1], ylabel='share of images', title=self.title)
+        ax.set_xticks(range(len(df)),
+                [f'{r.attack}\n→ {r.detector}' for r in df.itertuples()], fontsize=6)
+        ax.set(ylim=(0, 1.25), yticks=[0,.5,1],
+               ylabel='share of images', title=self.title)
         ax.legend(fontsize=7, loc='upper left', ncols=2)
         return ax
 
@@ -575,7 +675,10 @@ def evasion(
         d = detectors[n]
         f = best_of(attacks[k], labels, d)
         fooled,s,c = f.preds != labels,d.score(f),d.score(clean)
-        e = error_rates(c, s[fooled], d.threshold) if fooled.any() else dict(missed=math.nan, auroc=math.nan, false_alarm=math.nan)
-        rows.append(dict(attack=k, detector=n, fooled=fooled.double().mean().item(), caught=1-e['missed'], false_alarms=e['false_alarm'],
-            auroc=e['auroc'], passed=(fooled & (s <= d.threshold)).double().mean().item()))
+        e = (error_rates(c, s[fooled], d.threshold) if fooled.any()
+             else dict(missed=math.nan, auroc=math.nan, false_alarm=math.nan))
+        rows.append(dict(attack=k, detector=n, fooled=fooled.double().mean().item(),
+                         caught=1-e['missed'], false_alarms=e['false_alarm'],
+            auroc=e['auroc'],
+            passed=(fooled & (s <= d.threshold)).double().mean().item()))
     return Evasion(rows, title)
