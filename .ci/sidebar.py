@@ -10,6 +10,7 @@ from pathlib import Path
 nbs = Path(__file__).resolve().parent.parent/'nbs'
 out = nbs/'sidebar.yml'
 chapters = {
+    'The idea': '00a_*.ipynb',
     'Method': '0[0-4]_*.ipynb',
     'Measures': '0[5-8]_*.ipynb 10a_*.ipynb',
     'Uses': '09*_*.ipynb 10_*.ipynb 10b_*.ipynb 11_*.ipynb',
@@ -17,6 +18,7 @@ chapters = {
     'Tutorials': 'tutorials/*.ipynb',
     'Results and commands': '1[2-9]*_*.ipynb',
 }
+made = {'API': ['api.ipynb', 'gallery.ipynb']}         # by .ci/docs.py, from all others
 
 def notebooks(pattern):
     "Paths under nbs/ that match `pattern`, in reading order"
@@ -25,8 +27,8 @@ def notebooks(pattern):
 def sidebar():
     "The text of sidebar.yml"
     lines, seen = ['website:', '  sidebar:', '    contents:', '      - index.ipynb'], {'index.ipynb'}
-    for title, patterns in chapters.items():
-        found = [o for p in patterns.split() for o in notebooks(p)]
+    for title, patterns in [*chapters.items(), *made.items()]:
+        found = patterns if title in made else [o for p in patterns.split() for o in notebooks(p)]
         if found: lines += [f'      - section: {title}', '        contents:', *(f'          - {o}' for o in found)]
         seen.update(found)
     lost = [o for o in notebooks('**/*.ipynb') if o not in seen and '/.' not in f'/{o}' and '/_' not in f'/{o}']

@@ -20,7 +20,8 @@ from fastprogress.fastprogress import progress_bar
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 from torch import nn, Tensor
-from torch.utils.data import (DataLoader as TorchDL, Dataset, RandomSampler, SubsetRandomSampler,
+from torch.utils.data import (DataLoader as TorchDL, Dataset,
+                              RandomSampler, SubsetRandomSampler,
                               WeightedRandomSampler, DistributedSampler)
 from .gate import filter_order
 from .models import Place, find_place, _layer_name, _logits, _rel, _untouched
@@ -30,18 +31,24 @@ from .results import ResultTable, versions
 def _sig(v, n=4):
     "`v` as text with `n` significant digits; blank for NaN and None"
     if v is None: return ''
-    if isinstance(v, (bool,np.bool_)) or not isinstance(v, (float,np.floating)): return str(v)
+    if isinstance(v, (bool,np.bool_)) or not isinstance(v, (float,np.floating)):
+        return str(v)
     if not math.isfinite(v): return '' if math.isnan(v) else str(v)
     s = f'{v:.{n}g}'
     return f'{v:.0f}' if 'e+' in s and abs(v) < 1e15 else s
 
 # %% ../nbs/05_activations.ipynb #07717d93
 class Measure:
-    "A result: `to_df()` its numbers, `plot()` its figure; a notebook shows it as a Markdown table"
+    """A result: `to_df()` its numbers, `plot()` its figure; a notebook shows
+    it as a Markdown table"""
     _note,_rows = '',40 # a line below the table; how many rows are shown
-    def __init_subclass__(cls): cls.__repr__ = cls.__dict__.get('__repr__', Measure.__repr__) # @dataclass leaves it
-    def to_df(self)->pd.DataFrame: raise NotImplementedError(f'{type(self).__name__} has no table')
-    def plot(self, ax=None, **kw): raise NotImplementedError(f'{type(self).__name__} has no figure')
+    # @dataclass leaves it
+    def __init_subclass__(cls):
+        cls.__repr__ = cls.__dict__.get('__repr__', Measure.__repr__)
+    def to_df(self)->pd.DataFrame:
+        raise NotImplementedError(f'{type(self).__name__} has no table')
+    def plot(self, ax=None, **kw):
+        raise NotImplementedError(f'{type(self).__name__} has no figure')
     def __repr__(self): return f'{type(self).__name__}\n\n{self._repr_markdown_()}'
 
 # %% ../nbs/05_activations.ipynb #6f4ea3f8
@@ -51,13 +58,17 @@ def _repr_markdown_(self:Measure):
     df = self.to_df()
     n_head = sum(o is not None for o in df.index.names)
     if n_head: df = df.reset_index()
-    note = f'{len(df)-self._rows} more rows in `to_df()`. ' if len(df) > self._rows else ''
-    rows = [[_sig(v) for v in r] for r in df.head(self._rows).astype(object).values.tolist()]
-    return ResultTable(pd.DataFrame(rows, columns=df.columns), n_head or 1, note + self._note)._repr_markdown_()
+    note = (f'{len(df)-self._rows} more rows in `to_df()`. '
+            if len(df) > self._rows else '')
+    rows = [[_sig(v) for v in r]
+            for r in df.head(self._rows).astype(object).values.tolist()]
+    return ResultTable(pd.DataFrame(rows, columns=df.columns), n_head or 1,
+                       note + self._note)._repr_markdown_()
 
 # %% ../nbs/05_activations.ipynb #7a830dad
 def _tensor(o, what, want):
-    "Tensor, array, pandas table or list as a plain tensor of real numbers, or a `ValueError`"
+    """Tensor, array, pandas table or list as a plain tensor of real numbers,
+    or a `ValueError`"""
     kind = type(o).__name__
     try:
         if not isinstance(o, (Tensor,list,tuple)):
@@ -66,20 +77,26 @@ def _tensor(o, what, want):
         t = torch.as_tensor(o).detach().as_subclass(Tensor)
     except (TypeError, ValueError, RuntimeError):
         of = f' of {o.dtype}' if isinstance(o, np.ndarray) and o.ndim else ''
-        raise ValueError(f'{what} must be {want}, got {kind}{of}: make it numbers of one length first') from None
-    if t.is_complex(): raise ValueError(f'{what} must be {want}, got complex numbers: take .abs() or .real')
+        raise ValueError(f'{what} must be {want}, got {kind}{of}: make it '
+                         'numbers of one length first') from None
+    if t.is_complex():
+        raise ValueError(f'{what} must be {want}, got complex '
+                         'numbers: take .abs() or .real')
     return t
 
 # %% ../nbs/05_activations.ipynb #e8337283
 def _check_range(y, C):
     lo,hi = y.min().item(),y.max().item()
     if lo < 0 or (C is not None and hi >= C):
-        raise ValueError(f'labels {lo}..{hi} lie outside 0..{"" if C is None else C-1}: pass class numbers from 0 on')
+        raise ValueError(f'labels {lo}..{hi} lie outside '
+                         f'0..{"" if C is None else C-1}: pass class numbers from 0 on')
 
 def _class_numbers(y):
     "Class numbers int64 [N], or a `ValueError`"
     y = _tensor(y, 'labels', 'class numbers [N]')
-    if y.ndim != 1: raise ValueError(f'labels must be class numbers [N], got shape {tuple(y.shape)}{_advice(y)}')
+    if y.ndim != 1:
+        raise ValueError('labels must be class numbers [N], got shape '
+                         f'{tuple(y.shape)}{_advice(y)}')
     if y.is_floating_point() and not ((y == y.round()) & y.isfinite()).all():
         raise ValueError('labels must be whole class numbers')
     return y.long()
@@ -89,28 +106,38 @@ def _advice(y):
     if y.ndim == 2 and y.shape[1] == 1: return ': pass labels.flatten()'
     if y.ndim != 2 or not len(y): return ''
     if ((y != 0).sum(1) == 1).all(): return ': for one-hot rows pass labels.argmax(1)'
-    return (' with several marks (or none) in a row: a measure needs one class an image; '
-            'take the images with one mark, or ask about class c alone with labels[:,c]')
+    return (' with several marks (or none) in a row: a measure '
+            'needs one class an image; '
+            'take the images with one mark, or ask about '
+            'class c alone with labels[:,c]')
 
 # %% ../nbs/05_activations.ipynb #b9c66e35
 _MOST = 10**6 # classes
 
 def _n_classes(y, C=None):
-    "C as given, or the largest of the class numbers `y` + 1; `ValueError` where that can't be"
+    """C as given, or the largest of the class numbers `y` + 1; `ValueError` where
+    that can't be"""
     if C is not None and C not in range(1, _MOST+1):
         raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
     _check_range(y, C)
     if C is None and y.max() >= _MOST:
-        raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} classes: number the classes from 0 on')
+        raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} '
+                         'classes: number the classes from 0 on')
     return int(C or y.max()+1)
 
 # %% ../nbs/05_activations.ipynb #00058825
-def _few(xs, n=5): return ', '.join(map(str, xs[:n])) + (f' and {len(xs)-n} more' if len(xs) > n else '')
+def _few(xs, n=5):
+    return ', '.join(map(str, xs[:n])) + (f' and {len(xs)-n} more'
+                                          if len(xs) > n else '')
 
 def _check_finite(x):
-    "`ValueError` with the filters of the features `x` [N,K] that hold NaN, infinity or numbers without a square"
-    bad = (~(x.abs() <= min(1e100, torch.finfo(x.dtype).max))).any(0).nonzero().flatten().tolist()
-    if bad: raise ValueError(f'features of filter {_few(bad)} hold NaN or infinity (or numbers beyond 1e100): '
+    """`ValueError` with the filters of the features `x` [N,K] that hold NaN,
+    infinity or numbers without a square"""
+    bad = (~(x.abs() <= min(1e100,
+            torch.finfo(x.dtype).max))).any(0).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(f'features of filter {_few(bad)} hold NaN or infinity '
+                         '(or numbers beyond 1e100): '
                              'check the images and the network')
 
 def check_features(
@@ -118,11 +145,18 @@ def check_features(
     labels, # Class numbers [N]
     n_classes:int=None # C; None: the largest label + 1
 )->tuple: # features [N,K] float32 (float64 stays), labels int64 [N], C
-    "What every measure asks of its input; `ValueError` for NaN, infinity, one sample, labels or shapes that don't fit"
+    """What every measure asks of its input; `ValueError` for NaN, infinity, one
+    sample, labels or shapes that don't fit"""
     x,y = _tensor(features, 'features', 'numbers [N,K]'),_class_numbers(labels)
-    if x.ndim != 2 or not x.shape[1]: raise ValueError(f'features must be [N,K] with K > 0, got shape {tuple(x.shape)}')
-    if len(x) != len(y): raise ValueError(f'{len(x)} rows of features and {len(y)} labels: give each row its label')
-    if len(x) < 2: raise ValueError(f'{len(x)} sample{"s"*(len(x)!=1)}: a measure over samples needs at least 2')
+    if x.ndim != 2 or not x.shape[1]:
+        raise ValueError('features must be [N,K] with K > 0, '
+                         f'got shape {tuple(x.shape)}')
+    if len(x) != len(y):
+        raise ValueError(f'{len(x)} rows of features and {len(y)} '
+                         'labels: give each row its label')
+    if len(x) < 2:
+        raise ValueError(f'{len(x)} sample{"s"*(len(x)!=1)}: a measure '
+                         'over samples needs at least 2')
     x = x if x.dtype==torch.float64 else x.float()
     _check_finite(x)
     return x, y.to(x.device), _n_classes(y, n_classes)
@@ -135,7 +169,8 @@ def class_means(
 )->Tensor: # [C,K] float32; NaN for a class without images
     "Mean feature of each filter over the images of each class"
     x,y,C = check_features(features, labels, n_classes)
-    sums = torch.zeros(C, x.shape[1], dtype=torch.float64, device=x.device).index_add_(0, y, x.double())
+    sums = torch.zeros(C, x.shape[1], dtype=torch.float64,
+                       device=x.device).index_add_(0, y, x.double())
     return (sums / torch.bincount(y, minlength=C)[:,None]).float()
 
 # %% ../nbs/05_activations.ipynb #d168aec8
@@ -144,16 +179,20 @@ _RANDOM = (RandomSampler,SubsetRandomSampler,WeightedRandomSampler,DistributedSa
 def _check_torch_dl(dl):
     s = getattr(dl.batch_sampler, 'sampler', dl.sampler)
     if isinstance(s, _RANDOM):
-        raise ValueError(f'the loader draws its images ({type(s).__name__}): make one with shuffle=False over all of them')
+        raise ValueError(f'the loader draws its images ({type(s).__name__}): make one '
+                         'with shuffle=False over all of them')
     if dl.drop_last or getattr(dl.batch_sampler, 'drop_last', False):
-        raise ValueError('the loader leaves out its last images (drop_last=True): make one with drop_last=False')
+        raise ValueError('the loader leaves out its last images (drop_last=True): '
+                         'make one with drop_last=False')
 
 def _ordered(dl):
-    "`dl` with every image once, in the set's own order and unaugmented; `ValueError` where that can't be had"
+    """`dl` with every image once, in the set's own order and unaugmented; `ValueError`
+    where that can't be had"""
     if isinstance(dl, DataLoaders): dl = dl.valid
     if isinstance(dl, DistributedDL): dl = dl.dl
     if isinstance(dl, (Dataset,Datasets,TfmdLists)) or not isinstance(dl, Iterable):
-        raise ValueError(f'{type(dl).__name__} gives no batches: wrap a data set in DataLoader(ds, batch_size=64)')
+        raise ValueError(f'{type(dl).__name__} gives no batches: wrap a data set in '
+                         'DataLoader(ds, batch_size=64)')
     if isinstance(dl, TorchDL): _check_torch_dl(dl)
     if not isinstance(dl, FastaiDL): return dl
     plain = dict(augment=False) if 'augment' in vars(dl) else {}
@@ -162,7 +201,8 @@ def _ordered(dl):
 # %% ../nbs/05_activations.ipynb #3e127d65
 @contextmanager
 def _plain_data(dl):
-    "`_ordered(dl)` without fastai's random transforms; random states come back at the end"
+    """`_ordered(dl)` without fastai's random transforms; random states come back
+    at the end"""
     py,npy,g = random.getstate(),np.random.get_state(),getattr(dl, 'generator', None)
     own = g.get_state() if isinstance(g, torch.Generator) else None
     try:
@@ -176,11 +216,17 @@ def _plain_data(dl):
 # %% ../nbs/05_activations.ipynb #4680bd41
 def _split_batch(b, n_inp=1):
     "Inputs and labels of the batch `b`, or a `ValueError`"
-    if isinstance(b, dict): raise ValueError('the loader gives dicts: wrap it in one that gives (images, labels)')
+    if isinstance(b, dict):
+        raise ValueError('the loader gives dicts: wrap it in one '
+                         'that gives (images, labels)')
     if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
-        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
-    if len(b) > n_inp+1: raise ValueError(f'the loader gives {len(b)} things a batch: make one that gives (images, labels)')
-    xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
+        raise ValueError('the loader gives no labels: make one '
+                         'that gives (images, labels)')
+    if len(b) > n_inp+1:
+        raise ValueError(f'the loader gives {len(b)} things a batch: make one '
+                         'that gives (images, labels)')
+    xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x
+               for x in b[:n_inp])
     return xs, _tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
 
 def _n_images(dl):
@@ -190,12 +236,15 @@ def _n_images(dl):
 
 # %% ../nbs/05_activations.ipynb #ab6468b8
 def _fit_labels(out, y):
-    "Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C], or a `ValueError`"
+    """Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C],
+    or a `ValueError`"""
     if out is None: raise ValueError("the model doesn't give class scores [B,C]")
-    if len(out) != len(y): raise ValueError(f'{len(out)} rows of class scores for {len(y)} labels')
+    if len(out) != len(y):
+        raise ValueError(f'{len(out)} rows of class scores for {len(y)} labels')
     if y.ndim == 2 and y.shape == out.shape: return y.float()
     if y.ndim != 1 or y.is_floating_point():
-        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: '
+        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class '
+                         f'scores {tuple(out.shape)}: '
                          'give class numbers [B] or marks [B,C]')
     if len(y): _check_range(y, out.shape[1])
     return y.long()
@@ -203,41 +252,51 @@ def _fit_labels(out, y):
 # %% ../nbs/05_activations.ipynb #f3ffc54f
 def _pool(m):
     "Spatial means [B,K] of maps of any precision, float32"
-    return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64 else torch.float32).float()
+    return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64
+                             else torch.float32).float()
 
 def _finite(f, start):
     "The means `f` [B,K] of images `start`, `start+1`, ... if they are finite"
     if f.isfinite().all(): return f
     i,k = (~f.isfinite()).nonzero()[0].tolist()
-    raise ValueError(f'the map of filter {k} holds NaN or infinity for image {start+i}: check the image and the weights; '
+    raise ValueError(f'the map of filter {k} holds NaN or infinity for image '
+                     f'{start+i}: check the image and the weights; '
                      'in half precision it may have overflowed')
 
 # %% ../nbs/05_activations.ipynb #d4e61a25
 class _Rows:
     "Rows that come batch by batch, in one tensor made for `n` of them"
     def __init__(self, n=None): self.cap,self.n,self.buf = n or 0,0,None
-    def all(self): return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
+    def all(self):
+        return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
     def add(self, x):
         x,end = x.detach().cpu(),self.n+len(x)
-        if self.buf is None: self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
-        while end > len(self.buf): self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
+        if self.buf is None:
+            self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
+        while end > len(self.buf):
+            self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
         self.buf[self.n:end] = x
         self.n = end
 
 # %% ../nbs/05_activations.ipynb #b10af1a5
 class _Top:
-    "The `t` largest values of each column and their row numbers; among equals the first"
+    """The `t` largest values of each column and their row numbers; among equals
+    the first"""
     def __init__(self, t): self.t,self.vals,self.rows = t,None,None
     def add(self, vals, start): # values [B,K] of the rows start, start+1, ...
-        rows = torch.arange(start, start+len(vals), device=vals.device).expand(vals.shape[1], -1)
+        rows = torch.arange(start, start+len(vals),
+                            device=vals.device).expand(vals.shape[1], -1)
         vals = vals.T
-        if self.vals is not None: vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
+        if self.vals is not None:
+            vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
         vals,at = vals.sort(dim=1, descending=True, stable=True)
-        self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1, at)[:,:self.t].contiguous()
+        self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1,
+                at)[:,:self.t].contiguous()
 
 # %% ../nbs/05_activations.ipynb #183aa7f1
 def _to_key(x):
-    "Whole numbers 0..2^32-1 (as int64) in the order of the float32 values; 0 and -0 are one"
+    """Whole numbers 0..2^32-1 (as int64) in the order of the float32 values;
+    0 and -0 are one"""
     i = (x.float() + 0.).contiguous().view(torch.int32).long()
     return torch.where(i < 0, -i - 1 - 2**31, i) + 2**31
 
@@ -250,14 +309,17 @@ def _from_key(k):
 def _rank(q, n, method='lower'):
     "The place, from 0 at the smallest, of the quantiles `q` [Q] among `n` values"
     q = np.asarray(q, dtype=float).reshape(-1)
-    if not len(q) or not ((q >= 0) & (q <= 1)).all(): raise ValueError(f'q={q.tolist()}: quantiles are numbers in [0,1]')
+    if not len(q) or not ((q >= 0) & (q <= 1)).all():
+        raise ValueError(f'q={q.tolist()}: quantiles are numbers in [0,1]')
     ways = dict(lower=lambda: np.floor((n-1)*q), higher=lambda: np.ceil((n-1)*q),
                 top=lambda: n-1 - np.minimum(np.floor(np.round((1-q)*n, 6)), n-1))
-    if method not in ways: raise ValueError(f'method={method!r} is unknown: use one of {", ".join(ways)}')
+    if method not in ways:
+        raise ValueError(f'method={method!r} is unknown: use one of {", ".join(ways)}')
     return torch.from_numpy(ways[method]().astype('int64'))
 
 def _descend(hist, rank):
-    "In histograms [...,bins] the bin that holds the `rank`-th value [...], how many lie below it, how many in it"
+    """In histograms [...,bins] the bin that holds the `rank`-th value [...],
+    how many lie below it, how many in it"""
     cum = hist.cumsum(-1)
     d = (cum <= rank[...,None]).sum(-1)
     here = hist.gather(-1, d[...,None])[...,0]
@@ -265,36 +327,46 @@ def _descend(hist, rank):
 
 # %% ../nbs/05_activations.ipynb #dc6912d2
 class Quantiles:
-    "A histogram of the leading `bits` of the float32 numbers of each filter: quantiles without keeping the numbers"
+    """A histogram of the leading `bits` of the float32 numbers of each filter:
+    quantiles without keeping the numbers"""
     def __init__(self, bits:int=12, hist:Tensor=None):
-        if bits not in range(9, 21): raise ValueError(f'bits={bits!r}: pass a whole number from 9 to 20')
+        if bits not in range(9, 21):
+            raise ValueError(f'bits={bits!r}: pass a whole number from 9 to 20')
         self.bits,self.hist,self.n_images = bits,hist,0
-    n = property(lambda self: 0 if self.hist is None else self.hist[0].sum().item(), doc="Numbers added, a filter")
-    def __repr__(self): return f'Quantiles of {self.n} numbers a filter, {self.bits} bits'
+    n = property(lambda self: 0 if self.hist is None else self.hist[0].sum().item(),
+                 doc="Numbers added, a filter")
+    def __repr__(self):
+        return f'Quantiles of {self.n} numbers a filter, {self.bits} bits'
     def add(self, m): # maps [B,K,...]
         self._check(m)
         _finite(_pool(m), self.n_images)
         k = _to_key(m.flatten(2)) >> (32-self.bits)
         K,bins = k.shape[1],2**self.bits
         self.n_images += len(m)
-        if self.hist is None: self.hist = torch.zeros(K, bins, dtype=torch.int64, device=k.device)
+        if self.hist is None:
+            self.hist = torch.zeros(K, bins, dtype=torch.int64, device=k.device)
         k += torch.arange(K, device=k.device)[:,None]*bins
         self.hist.view(-1).scatter_add_(0, k.flatten(), torch.ones_like(k).flatten())
 
 # %% ../nbs/05_activations.ipynb #e22d8de2
 @patch
 def _check(self:Quantiles, m):
-    if m.ndim < 3: raise ValueError(f'maps must be [B,K,...], got shape {tuple(m.shape)}: for numbers [N,K] add x[...,None]')
+    if m.ndim < 3:
+        raise ValueError(f'maps must be [B,K,...], got shape {tuple(m.shape)}: for '
+                         'numbers [N,K] add x[...,None]')
     if self.hist is not None and m.shape[1] != len(self.hist):
-        raise ValueError(f'maps of {m.shape[1]} filters after maps of {len(self.hist)}: use a sketch for each layer')
+        raise ValueError(f'maps of {m.shape[1]} filters after maps of '
+                         f'{len(self.hist)}: use a sketch for each layer')
 
 @patch
 def bracket(self:Quantiles,
     q, # Share or shares in [0,1]
     method:str='lower' # 'lower', 'higher' or 'top'
 )->tuple: # Smallest and largest number it can be, [K] each; [K,Q] for Q shares
-    "Between which two numbers the quantile lies for certain; the second is less than 2^(9-bits) larger in size"
-    if not self.n: raise ValueError('no numbers have been added: there are no quantiles')
+    """Between which two numbers the quantile lies for certain; the second is
+    less than 2^(9-bits) larger in size"""
+    if not self.n:
+        raise ValueError('no numbers have been added: there are no quantiles')
     rank = _rank(q, self.n, method).to(self.hist.device)
     d = torch.stack([_descend(self.hist, r.expand(len(self.hist)))[0] for r in rank], 1)
     s = 32-self.bits
@@ -321,38 +393,49 @@ def _model_of(o):
     "The bare network of a Learner, of a distributed or of a compiled one"
     m = get_model(o.model if isinstance(o, Learner) else o)
     if not isinstance(m, nn.Module):
-        raise ValueError(f'a {type(m).__name__} is no network: pass a Learner or an nn.Module (weights go into one '
+        raise ValueError(f'a {type(m).__name__} is no network: pass a Learner or an '
+                         'nn.Module (weights go into one '
                          'with load_state_dict)')
     return getattr(m, '_orig_mod', m)
 
 def _feed(xs, dev, dtype):
     "Inputs as the network wants them: on its device, floating ones in its precision"
-    xs = [x.detach().as_subclass(Tensor).to(dev) if isinstance(x, Tensor) else x for x in xs]
-    return tuple(x.to(dtype) if dtype and isinstance(x, Tensor) and x.is_floating_point() else x for x in xs)
+    xs = [x.detach().as_subclass(Tensor).to(dev) if isinstance(x,
+            Tensor) else x for x in xs]
+    return tuple(x.to(dtype) if dtype and isinstance(x, Tensor)
+                 and x.is_floating_point() else x for x in xs)
 
 # %% ../nbs/05_activations.ipynb #4e57f89f
 def _place(model, xs, layer):
-    "`find_place`, or a `ValueError` that says that there are NaNs where that is the reason"
+    """`find_place`, or a `ValueError` that says that there are NaNs where that
+    is the reason"""
     try: return find_place(model, xs, layer)
     except (RuntimeError, TypeError):
-        kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
+        kinds = [x.dtype for x in xs if isinstance(x, Tensor)
+                 and not x.is_floating_point()]
         if not kinds: raise
-        raise ValueError(f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training") from None
+        raise ValueError(f"the network can't take images of {kinds[0]}: pass floating "
+                         "ones, scaled as in training") from None
     except ValueError:
         out = _logits(model(*xs))
         if out is None or out.isfinite().all(): raise
-    raise ValueError("the network gives NaN or infinite class scores for the first images, so the gate's place can't be "
-                     "proved: check the weights and the images, or name the layer (layer='NAME')") from None
+    raise ValueError("the network gives NaN or infinite class scores for the first "
+                     "images, so the gate's place can't be "
+                     "proved: check the weights and the images, or "
+                     "name the layer (layer='NAME')") from None
 
 # %% ../nbs/05_activations.ipynb #b52dd1b7
-def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks=lambda m: [], device=None, bar=False):
-    "One pass: `on_map` gets each last map as it is made, `on_batch` the class scores and labels; returns the place"
+def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
+           hooks=lambda m: [], device=None, bar=False):
+    """One pass: `on_map` gets each last map as it is made, `on_batch` the class
+    scores and labels; returns the place"""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
     place,hs = None,[]
     with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
         try:
             for b in progress_bar(dl, leave=False) if bar else dl:
-                xs,y = _split_batch(b, getattr(dl, 'n_inp', 1) if isinstance(dl, FastaiDL) else 1)
+                xs,y = _split_batch(b, getattr(dl, 'n_inp',
+                                               1) if isinstance(dl, FastaiDL) else 1)
                 xs = _feed(xs, dev, dtype)
                 if place is None:
                     place = _place(model, xs, layer)
@@ -360,21 +443,25 @@ def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks=lam
                 on_batch(_logits(model(*xs)), y)
         finally:
             for h in hs: h.remove()
-    if place is None: raise ValueError('the loader gives no batch: there is nothing to collect')
+    if place is None:
+        raise ValueError('the loader gives no batch: there is nothing to collect')
     return place
 
 # %% ../nbs/05_activations.ipynb #6a6e7121
 @dataclass
 class Activations(Measure):
-    "What one pass over the data leaves of a network: its last features, class scores and labels"
+    """What one pass over the data leaves of a network: its last features, class
+    scores and labels"""
     features:Tensor # Spatial means of the last map [N,K], float32
     logits:Tensor # Class scores [N,C], float32
     labels:Tensor # Class numbers int64 [N], or marks float32 [N,C]
     vocab:list # C class names
     layer:str # Name of the module that has the map
     size:tuple # (H,W) of the map; None if it varied
-    every:dict=field(default_factory=dict) # Name of a convolution -> spatial means of its output [N,K_l]
-    top_images:Tensor=None # Numbers of each filter's strongest images [K,t], in the loader's order
+    # Name of a convolution -> spatial means of its output [N,K_l]
+    every:dict=field(default_factory=dict)
+    # Numbers of each filter's strongest images [K,t], in the loader's order
+    top_images:Tensor=None
     top_values:Tensor=None # Their values [K,t]
     quantiles:Quantiles=None # Of the map's values, where asked for
     place:Place=None # Where the map is
@@ -382,11 +469,17 @@ class Activations(Measure):
 
 # %% ../nbs/05_activations.ipynb #a5303dff
 @patch(as_prop=True)
-def N(self:Activations): return len(self.features)
+def N(self:Activations):
+    "Number of images"
+    return len(self.features)
 @patch(as_prop=True)
-def K(self:Activations): return self.features.shape[1]
+def K(self:Activations):
+    "Number of filters"
+    return self.features.shape[1]
 @patch(as_prop=True)
-def C(self:Activations): return self.logits.shape[1]
+def C(self:Activations):
+    "Number of classes"
+    return self.logits.shape[1]
 @patch(as_prop=True)
 def preds(self:Activations):
     "Class numbers [N]; with marks as labels, marks [N,C] where the score is above 0"
@@ -400,12 +493,17 @@ def accuracy(self:Activations):
 @patch
 def to_df(self:Activations)->pd.DataFrame:
     "One row a class: images, accuracy on them, the filter with the largest mean"
-    if self.labels.ndim > 1: return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
-    n,right = torch.bincount(self.labels, minlength=self.C),(self.preds == self.labels).float()
+    if self.labels.ndim > 1:
+        return pd.DataFrame(dict(name=self.vocab,
+                                 marked=self.labels.gt(0).sum(0).tolist()))
+    n,right = torch.bincount(self.labels,
+                             minlength=self.C),(self.preds == self.labels).float()
     hits = torch.zeros(self.C).index_add_(0, self.labels, right)
-    best = class_means(self.features, self.labels, self.C).nan_to_num(-torch.inf).argmax(1)
+    best = class_means(self.features, self.labels,
+                       self.C).nan_to_num(-torch.inf).argmax(1)
     best = [b if i else None for b,i in zip(best.tolist(), n.tolist())]
-    return pd.DataFrame({'class':self.vocab, 'images':n.tolist(), 'accuracy':(hits/n).tolist(),
+    return pd.DataFrame({'class':self.vocab, 'images':n.tolist(),
+                         'accuracy':(hits/n).tolist(),
                          'strongest filter':pd.Series(best, dtype=object)})
 
 # %% ../nbs/05_activations.ipynb #c24f94a4
@@ -414,7 +512,9 @@ def plot(self:Activations, ax=None, order=None, **kw):
     "Mean feature of each filter on each class [C,K]; `order` [K] arranges the filters"
     m = class_means(self.features, _class_numbers(self.labels), self.C)
     order = filter_order(m.nan_to_num(0)) if order is None else order
-    if ax is None: ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
+    if ax is None:
+        ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)),
+                          layout='constrained')[1]
     im = ax.imshow(m[:,order], cmap='Greys', aspect='auto', **kw)
     ax.set(xlabel='filter', ylabel='class', title=f'mean feature, N={self.N}')
     ax.set_yticks(range(self.C), self.vocab, fontsize=7)
@@ -435,7 +535,8 @@ class _Collector:
         self.feats.add(f); self.sizes.add(tuple(m.shape[2:]))
     def on_batch(self, out, y):
         y,start = _fit_labels(out, y),self.outs.n
-        if not out.isfinite().all(): raise ValueError(f'class scores from image {start} on hold NaN or infinity')
+        if not out.isfinite().all():
+            raise ValueError(f'class scores from image {start} on hold NaN or infinity')
         self.outs.add(out.float()); self.ys.add(y); self.runs.clear()
 
 # %% ../nbs/05_activations.ipynb #53a5c6f2
@@ -455,7 +556,8 @@ def _names(o, dl, C):
     for src in (getattr(o, 'dls', None), dl, getattr(dl, 'dataset', None)):
         for k in ('vocab','classes'):
             v = getattr(src, k, None)
-            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C: return [str(s) for s in v]
+            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C:
+                return [str(s) for s in v]
     return [str(i) for i in range(C)]
 
 def _default_dl(o, dl):
@@ -464,7 +566,8 @@ def _default_dl(o, dl):
     if isinstance(o, Learner): return o.dls.valid
     raise ValueError('a model alone has no data: pass dl=')
 
-def _default_device(o, device): return o.dls.device if device is None and isinstance(o, Learner) else device
+def _default_device(o, device):
+    return o.dls.device if device is None and isinstance(o, Learner) else device
 
 # %% ../nbs/05_activations.ipynb #5c22112d
 def collect(
@@ -473,22 +576,29 @@ def collect(
     layer=None, # The layer with the map (name, module or `Place`); None: found
     every:bool=False, # Keep the spatial means of every convolution, too?
     top:int=9, # How many of each filter's strongest images to keep
-    quantiles=False, # Sketch the quantiles of the map's values? A number: with how many bits
-    device=None, # Where to run; None: where the model is (a Learner's: where its data go)
+    # Sketch the quantiles of the map's values? A number: with how many bits
+    quantiles=False,
+    # Where to run; None: where the model is (a Learner's: where its data go)
+    device=None,
     bar:bool=False, # Show a progress bar?
     by:str='mean' # What makes an image strong for a filter: its map's 'mean' or 'max'
 )->Activations:
-    "One pass over `dl` on the plain path, in evaluation mode; model and loader are left as they were"
-    if top != int(top) or top < 0: raise ValueError(f'top={top!r}: pass how many images to keep, 0 or more')
+    """One pass over `dl` on the plain path, in evaluation mode; model and loader
+    are left as they were"""
+    if top != int(top) or top < 0:
+        raise ValueError(f'top={top!r}: pass how many images to keep, 0 or more')
     if by not in ('mean','max'): raise ValueError(f"by={by!r}: use 'mean' or 'max'")
     model,dl = _model_of(learn),_default_dl(learn, dl)
     sketch = Quantiles(12 if quantiles is True else quantiles) if quantiles else None
     c = _Collector(_n_images(dl), top, by, sketch)
-    p = _sweep(model, dl, c.on_map, c.on_batch, layer, c.hook_convs if every else lambda m: [],
+    p = _sweep(model, dl, c.on_map, c.on_batch, layer,
+               c.hook_convs if every else lambda m: [],
                _default_device(learn, device), bar)
     if sketch: sketch.hist = sketch.hist.cpu()
-    return Activations(c.feats.all(), c.outs.all(), c.ys.all(), _names(learn, dl, c.outs.buf.shape[1]), p.name,
-        c.sizes.pop() if len(c.sizes)==1 else None, {k:v.all() for k,v in c.every.items()},
+    return Activations(c.feats.all(), c.outs.all(), c.ys.all(),
+                       _names(learn, dl, c.outs.buf.shape[1]), p.name,
+        c.sizes.pop() if len(c.sizes)==1 else None,
+        {k:v.all() for k,v in c.every.items()},
         c.top.rows.cpu(), c.top.vals.cpu(), sketch, p, by)
 
 # %% ../nbs/05_activations.ipynb #2a9d92f9
@@ -499,11 +609,14 @@ def _pick(dl, wanted):
         for b in dl:
             hits = [i for i in range(start, start+len(b[0])) if i in wanted]
             x = (dl.decode(b) if hits and isinstance(dl, TfmdDL) else b)[0]
-            out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor) for i in hits})
+            out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor)
+                        for i in hits})
             start += len(b[0])
             if len(out) == len(wanted): break
-    if len(out) < len(wanted): raise ValueError(f'the loader gives {start} images, but number {max(wanted)} is wanted: '
-                                                'pass the one that was collected from, which can be read again')
+    if len(out) < len(wanted):
+        raise ValueError(f'the loader gives {start} images, but number '
+                         f'{max(wanted)} is wanted: pass the one that was '
+                         'collected from, which can be read again')
     return out
 
 def _as_picture(x):
@@ -519,28 +632,34 @@ def show_top(self:Activations,
     n:int=9, # Images of each
     titles=None # A text for each filter
 ): # Axes [filters,n]
-    "The images that excite each filter most, the strongest on the left, each with its value"
+    """The images that excite each filter most, the strongest on the left, each
+    with its value"""
     filters = list(range(min(4, self.K)) if filters is None else filters)
     at,vals = self.top_images[filters,:n],self.top_values[filters,:n]
     imgs = _pick(dl, at.flatten().tolist())
-    axs = plt.subplots(*at.shape, figsize=(at.shape[1], at.shape[0]*1.5), layout='constrained', squeeze=False)[1]
+    axs = plt.subplots(*at.shape, figsize=(at.shape[1], at.shape[0]*1.5),
+                       layout='constrained', squeeze=False)[1]
     for ax,img,v in zip(axs.flat, at.flatten().tolist(), vals.flatten().tolist()):
         ax.imshow(_as_picture(imgs[img]), cmap='gray_r')
         ax.set(xticks=[], yticks=[]); ax.set_xlabel(f'{v:.2f}', fontsize=7)
         for o in ax.spines.values(): o.set_visible(False)
-    for i,k in enumerate(filters): axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
+    for i,k in enumerate(filters):
+        axs[i,0].set_title(titles[i] if titles else f'filter {k}',
+                           loc='left', fontsize=9)
     return axs
 
 # %% ../nbs/05_activations.ipynb #18645572
 class _Refine:
-    "Counts the next `s` bits of the numbers whose leading bits are `d` [K,Q], with `left` bits unknown"
+    """Counts the next `s` bits of the numbers whose leading bits are `d` [K,Q],
+    with `left` bits unknown"""
     def __init__(self, d, left, s):
         self.d,self.left,self.s = d,left,s
         self.hist = torch.zeros(*d.shape, 2**s, dtype=torch.int64, device=d.device)
     def add(self, m):
         k = _to_key(m.flatten(2)).transpose(0,1).flatten(1)
         lead,digit = k >> self.left,(k >> (self.left-self.s)) & (2**self.s-1)
-        for j in range(self.d.shape[1]): self.hist[:,j].scatter_add_(1, digit, (lead == self.d[:,j:j+1]).long())
+        for j in range(self.d.shape[1]):
+            self.hist[:,j].scatter_add_(1, digit, (lead == self.d[:,j:j+1]).long())
 
 # %% ../nbs/05_activations.ipynb #ad54b4a8
 def exact_quantiles(
@@ -548,12 +667,16 @@ def exact_quantiles(
     dl=None, # Loader; None: the Learner's `dls.valid`
     q=.5, # Share or shares in [0,1]
     layer=None, # As in `collect`
-    method:str='lower', # 'lower' or 'higher' as in NumPy; 'top': the value after the floor((1-q)*n) largest
-    sketch:Quantiles=None, # From `collect(quantiles=True)` on the same data: saves the first pass
+    # 'lower' or 'higher' as in NumPy; 'top': the value after the floor((1-q)*n) largest
+    method:str='lower',
+    # From `collect(quantiles=True)` on the same data: saves the first pass
+    sketch:Quantiles=None,
     device=None # As in `collect`
 )->Tensor: # [K] float32; [K,Q] for Q shares
-    "Quantiles of each filter's map values over all images and positions, exact, in three passes; zeros come as +0"
-    model,dl,device = _model_of(learn),_default_dl(learn, dl),_default_device(learn, device)
+    """Quantiles of each filter's map values over all images and positions, exact,
+    in three passes; zeros come as +0"""
+    model,dl,device = _model_of(learn),_default_dl(learn,
+                                                   dl),_default_device(learn, device)
     sweep = lambda fn: _sweep(model, dl, fn, layer=layer, device=device)
     if sketch is None: sweep((sketch := Quantiles()).add)
     hist,left = sketch.hist.cpu(),32-sketch.bits
@@ -568,7 +691,8 @@ def exact_quantiles(
     return _from_key(d)[:,0] if np.ndim(q)==0 else _from_key(d)
 
 # %% ../nbs/05_activations.ipynb #e790cf37
-_MOVED = ('the maps changed between two passes: the loader shuffles or augments at random, can be read only once, '
+_MOVED = ('the maps changed between two passes: the loader shuffles or augments at '
+          'random, can be read only once, '
           'or the sketch is of other data')
 
 def _refine(sweep, d, left, s):
@@ -614,7 +738,8 @@ def save(self:Activations,
     file, # Name of a .safetensors file
     key:dict=None # What it was made of, for `cached`
 )->Path:
-    "Write everything to one file, whole or not at all; `OSError` in one line where that can't be done"
+    """Write everything to one file, whole or not at all; `OSError` in one line
+    where that can't be done"""
     file = Path(file)
     part = file.with_name(f'.{file.name}.{os.getpid()}.part')
     ts,head = self._tensors_and_header()
@@ -625,7 +750,8 @@ def save(self:Activations,
         with open(part, 'rb') as f: os.fsync(f.fileno())
         os.replace(part, file)
     except (OSError, SafetensorError) as e:
-        raise OSError(f'{file}: could not be written ({getattr(e, "strerror", 0) or e})') from None
+        raise OSError(f'{file}: could not be written '
+                      f'({getattr(e, "strerror", 0) or e})') from None
     finally:
         with suppress(OSError): part.unlink()
     return file
@@ -634,10 +760,15 @@ def save(self:Activations,
 def _read_file(file):
     "Tensors and header of a file, or a `ValueError` that names it"
     try:
-        with safe_open(file, 'pt') as f: ts,head = {k:f.get_tensor(k) for k in f.keys()},json.loads(f.metadata()['activations'])
+        with safe_open(file, 'pt') as f:
+            ts,head = ({k:f.get_tensor(k) for k in f.keys()},
+                       json.loads(f.metadata()['activations']))
     except (SafetensorError, KeyError, TypeError, ValueError) as e:
-        raise ValueError(f'{file}: damaged, or not a file of activations ({type(e).__name__}): collect again') from None
-    if head.get('sha256') != _sha(ts): raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
+        raise ValueError(f'{file}: damaged, or not a file of activations '
+                         f'({type(e).__name__}): collect again') from None
+    if head.get('sha256') != _sha(ts):
+        raise ValueError(f"{file}: damaged, its content doesn't fit "
+                         "its checksum: collect again")
     return ts,head
 
 # %% ../nbs/05_activations.ipynb #9152f049
@@ -645,20 +776,26 @@ def _read_file(file):
 def load(cls:Activations,
     file # That `save` wrote
 )->Activations:
-    "Read activations from a file; `FileNotFoundError` or `ValueError` with its name where that can't be done"
-    if not Path(file).is_file(): raise FileNotFoundError(f'{file}: no such file of activations: collect and save first')
+    """Read activations from a file; `FileNotFoundError` or `ValueError` with
+    its name where that can't be done"""
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'{file}: no such file of '
+                                'activations: collect and save first')
     return _unpack(*_read_file(file))
 
 def _unpack(ts, head):
     "Activations of a file's content"
     q,p = head.get('quantiles'),head['place']
     if q:
-        hist,used = torch.zeros(len(ts['quantiles']), 2**q['bits'], dtype=torch.int64),ts.pop('quantiles')
+        hist,used = torch.zeros(len(ts['quantiles']), 2**q['bits'],
+                                dtype=torch.int64),ts.pop('quantiles')
         hist[:,q['first']:q['first']+used.shape[1]] = used
     if p: p = Place(**{**p, 'size':p['size'] and tuple(p['size'])})
     every = {k.removeprefix('every/'):v for k,v in ts.items() if k.startswith('every/')}
-    return Activations(vocab=head['vocab'], layer=head['layer'], size=head['size'] and tuple(head['size']), every=every,
-        quantiles=Quantiles(q['bits'], hist) if q else None, place=p, by=head['by'], **{k:ts.get(k) for k in _FIELDS})
+    return Activations(vocab=head['vocab'], layer=head['layer'],
+                       size=head['size'] and tuple(head['size']), every=every,
+        quantiles=Quantiles(q['bits'], hist) if q else None, place=p,
+        by=head['by'], **{k:ts.get(k) for k in _FIELDS})
 
 # %% ../nbs/05_activations.ipynb #ec3691ff
 def model_checksum(
@@ -666,7 +803,9 @@ def model_checksum(
 )->str: # 64 hexadecimal digits
     "SHA-256 of a network's modules, weights and buffers, whatever the device"
     model,h = _model_of(model),hashlib.sha256()
-    for n,m in model.named_modules(): h.update(f'{n} {type(m).__name__} {m.extra_repr().split(" at 0x")[0]}\n'.encode())
+    for n,m in model.named_modules():
+        h.update(f'{n} {type(m).__name__} '
+                 f'{m.extra_repr().split(" at 0x")[0]}\n'.encode())
     h.update(_sha(model.state_dict()).encode())
     return h.hexdigest()
 
@@ -674,41 +813,52 @@ def model_checksum(
 def data_checksum(
     dl # Loader
 )->str: # 64 hexadecimal digits
-    "SHA-256 of the images and labels that a loader gives, in order; of image files the names, sizes, and the first batch"
+    """SHA-256 of the images and labels that a loader gives, in order; of image
+    files the names, sizes, and the first batch"""
     h = hashlib.sha256()
     with _plain_data(dl) as dl:
-        if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
+        if isinstance(dl, Iterator):
+            raise ValueError('the loader can be read only once: use one that can '
+                             'be read again, or collect()')
         items = getattr(dl.dataset, 'items', []) if isinstance(dl, FastaiDL) else []
         files = list(items) if len(items) and isinstance(items[0], Path) else []
-        for f in files: h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}\n'.encode())
+        for f in files:
+            h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}\n'.encode())
         for b in dl:
-            for t in b if isinstance(b, (tuple,list)) else [b]: _hash_tensor(h, torch.as_tensor(t))
+            for t in b if isinstance(b, (tuple,list)) else [b]:
+                _hash_tensor(h, torch.as_tensor(t))
             if files: break
     return h.hexdigest()
 
 # %% ../nbs/05_activations.ipynb #48912b5f
 def _layer_key(model, layer):
     "A layer as text"
-    return repr(layer) if isinstance(layer, Place) or layer is None else _layer_name(model, layer)
+    return (repr(layer) if isinstance(layer, Place)
+            or layer is None else _layer_name(model, layer))
 
 def _read_cached(file, key):
     "What is in `file` if it has this key, else None; a damaged file is reported"
     if not file.exists(): return None
     try: ts,head = _read_file(file)
     except ValueError as e: return warnings.warn(f'{e}. It is made anew now')
-    return _unpack(ts, head) if head.get('key') == key and head.get('format') == 1 else None
+    return (_unpack(ts, head) if head.get('key') == key
+            and head.get('format') == 1 else None)
 
 # %% ../nbs/05_activations.ipynb #730457ff
 def cached(
     folder, # Run folder, or any other
     learn, # Learner or model
     dl=None, # Loader; None: the Learner's `dls.valid`
-    layer=None, every:bool=False, top:int=9, quantiles=False, by:str='mean', # As in `collect`
+    # As in `collect`
+    layer=None, every:bool=False, top:int=9, quantiles=False, by:str='mean',
     device=None, bar:bool=False # As in `collect`
 )->Activations:
-    "`collect`'s result, from folder/activations.safetensors if the same weights, data and options made it"
-    model,dl,file = _model_of(learn),_default_dl(learn, dl),Path(folder)/'activations.safetensors'
-    opts = dict(layer=_layer_key(model, layer), every=every, top=top, quantiles=quantiles, by=by)
+    """`collect`'s result, from folder/activations.safetensors if the same weights,
+    data and options made it"""
+    model,dl,file = _model_of(learn),_default_dl(learn,
+            dl),Path(folder)/'activations.safetensors'
+    opts = dict(layer=_layer_key(model, layer), every=every, top=top,
+                quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)
     a = _read_cached(file, key)
     if a is None:
@@ -719,11 +869,14 @@ def cached(
 
 # %% ../nbs/05_activations.ipynb #0d19a734
 def _heads(model, K, C):
-    "Weights [C,K] and biases of the layers that could be the classifier, the last first"
+    """Weights [C,K] and biases of the layers that could be the classifier, the
+    last first"""
     for m in reversed(list(model.modules())):
-        if isinstance(m, (nn.Linear,nn.Conv2d)) and m.weight.numel()==K*C and len(m.weight)==C:
+        if isinstance(m, (nn.Linear,
+                          nn.Conv2d)) and m.weight.numel()==K*C and len(m.weight)==C:
             W = m.weight.detach().float().cpu().reshape(C, K)
-            yield W.clone(), torch.zeros(C) if m.bias is None else m.bias.detach().float().cpu().clone()
+            yield W.clone(), torch.zeros(
+                C) if m.bias is None else m.bias.detach().float().cpu().clone()
 
 def _random_head(model, xs, place):
     "Means of random maps at `place`, and the class scores they lead to"
@@ -753,22 +906,33 @@ def _some_images(model):
             p = next(model.parameters())
             model(x.to(p))
             return x
-    raise ValueError("no size of images is known that the model takes: pass xb=, a batch of its images")
+    raise ValueError("no size of images is known that the model takes: pass "
+                     "xb=, a batch of its images")
 
 # %% ../nbs/05_activations.ipynb #fc784e3d
 def head_weights(
     learn, # Learner or model
     layer=None, # As in `collect`
-    xb=None # A batch of images, or the tuple of the inputs; None: the Learner's, else random ones
+    # A batch of images, or the tuple of the inputs; None: the Learner's, else random
+    # ones
+    xb=None
 )->tuple: # W [C,K], b [C]; float32 copies
-    "Class scores = features @ W.T + b where the map is only averaged and fed to one linear layer; else `ValueError`"
+    """Class scores = features @ W.T + b where the map is only averaged and fed
+    to one linear layer; else `ValueError`"""
     model = _model_of(learn)
-    if xb is None: xb = _first_images(learn.dls.valid) if isinstance(learn, Learner) else _some_images(model)
+    if xb is None:
+        xb = _first_images(learn.dls.valid) if isinstance(learn,
+                Learner) else _some_images(model)
     p = next(model.parameters())
-    xs = _feed([x[:4] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb, (tuple,list)) else (xb,))], p.device, p.dtype)
+    xs = _feed([x[:4] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb,
+            (tuple,list)) else (xb,))], p.device, p.dtype)
     place = find_place(model, xs, layer)
     out,f = _random_head(model, xs, place)
     for W,b in _heads(model, place.K, out.shape[1]):
-        if _rel(f @ W.T + b, out) < (1e-4 if p.dtype in (torch.float32,torch.float64) else 2e-2): return W,b
-    raise ValueError(f"the class scores are not a linear function of the means of `{place.name}`: no single layer stands "
-                     "between that map's average and the scores, so there are no weights [C,K]")
+        if _rel(f @ W.T + b, out) < (1e-4 if p.dtype in (torch.float32,
+                torch.float64) else 2e-2):
+            return W,b
+    raise ValueError("the class scores are not a linear function of the means of "
+                     f"`{place.name}`: no single layer stands "
+                     "between that map's average and the scores, so "
+                     "there are no weights [C,K]")

@@ -23,7 +23,8 @@ def csg_epochs(
     n_csg:int=1, # gated epochs at the end of each cycle
     warmup:int=0 # STD epochs before the first cycle counts
 )->list: # numbers of the gated epochs, from 0
-    "Epochs that run the CSG path (Sec. 3.3; App. B): the last `n_csg` of each `period`, never the last of all"
+    """Epochs that run the CSG path (Sec. 3.3; App. B): the last `n_csg` of each
+    `period`, never the last of all"""
     return [e for e in range(warmup, n_epoch-1) if e % period >= period-n_csg]
 
 # %% ../nbs/01_callback.ipynb #c400846e
@@ -36,7 +37,8 @@ def auto_rates(
     momentum:float=.9, # of the gate's optimizer
     kappa:float=20. # total push rate*lambda2*N/(1-momentum)
 )->tuple: # gate_lr, lambda2
-    "What is 'auto' so that the total push is `kappa`; both: the rate is the paper's 0.1 and lambda2 follows"
+    """What is 'auto' so that the total push is `kappa`; both: the rate is the
+    paper's 0.1 and lambda2 follows"""
     push = kappa*(1-momentum)/N                        # rate*lambda2
     if gate_lr == 'auto': gate_lr = push/lambda2 if lambda2 not in ('auto', 0) else .1
     if lambda2 == 'auto': lambda2 = push/gate_lr if gate_lr else 0.
@@ -47,7 +49,8 @@ def bound_at(
     p:float, # progress through the gated steps, 0 to 1
     start:float, # norm of the gate when the fit began, at most CK
     g:float, # final upper bound of the norm
-    close:tuple=CLOSE # progress at which the bound begins and ends to fall; None: always g
+    # progress at which the bound begins and ends to fall; None: always g
+    close:tuple=CLOSE
 )->float: # upper bound of |G|_1 now; None: too early, leave the gate alone
     "The bound g of Eq. (2) on its way from the open gate to its final value"
     if close is None or start <= g: return g
@@ -57,7 +60,8 @@ def bound_at(
 
 # %% ../nbs/01_callback.ipynb #a21f847b
 class CSG(Callback):
-    "Train class-specific filters: alternate the STD path with a path gated by the label (Alg. 1)"
+    """Train class-specific filters: alternate the STD path with a path gated
+    by the label (Alg. 1)"""
     order, run_valid = GradientClip.order+1, False
     def __init__(self,
         period:int=3, # length of the cycle in epochs
@@ -67,24 +71,34 @@ class CSG(Callback):
         lambda2='auto', # weight of the sparsity; 'auto': from the run's length
         g:float=None, # upper bound of |G|_1, at least K; None: K, one class a filter
         psi:str='l1', # norm of the excess over g: 'l1', 'l2' or 'smooth_l1'
-        close:tuple=CLOSE, # part of the gated steps in which the gate closes; None: g from the start
+        # part of the gated steps in which the gate closes; None: g from the start
+        close:tuple=CLOSE,
         gate_opt=partial(torch.optim.SGD, momentum=.9), # the gate's own optimizer
-        gate_lr='auto', # its rate; 'auto': the paper's 0.1, or from `lambda2` and the run's length
-        csg_lr=None, # the network's rate in gated epochs: a number, or a function of progress; None: its own
-        scheme:str='alternate', # 'alternate' epochs (Alg. 1), or 'joint': both paths in every batch (Eq. 3)
+        # its rate; 'auto': the paper's 0.1, or from `lambda2` and the run's length
+        gate_lr='auto',
+        # the network's rate in gated epochs: a number, or a function of progress; None:
+        # its own
+        csg_lr=None,
+        # 'alternate' epochs (Alg. 1), or 'joint': both paths in every batch (Eq. 3)
+        scheme:str='alternate',
         layer=None, # where to gate: module or its name; None: found by itself
         n_classes:int=None, # C; None: from the DataLoaders
         multi_label:bool=False, # are targets marks of several classes?
         gate:Tensor=None, # gate to start from [C,K]; None: open
         fixed:bool=False, # keep the gate as it is (Sec. 4.3)
-        std_layers:list=None, # modules trained in STD epochs, by name; None: as the model has it
-        csg_layers:list=None, # modules trained in CSG epochs, by name; None: as the model has it
-        frozen_bn:str='update' # batch norm of frozen modules: 'update' its statistics, or 'eval'
+        # modules trained in STD epochs, by name; None: as the model has it
+        std_layers:list=None,
+        # modules trained in CSG epochs, by name; None: as the model has it
+        csg_layers:list=None,
+        # batch norm of frozen modules: 'update' its statistics, or 'eval'
+        frozen_bn:str='update'
     ):
         store_attr(but='gate')
         self.G, self.place, self.history, self.live = None, None, [], False
         self._check_args()
-        if fixed and gate is None: raise ValueError('fixed=True keeps the gate as it is: pass gate=, for example fixed_gate(C, K, m1, m2)')
+        if fixed and gate is None:
+            raise ValueError('fixed=True keeps the gate as it is: pass gate=, for '
+                             'example fixed_gate(C, K, m1, m2)')
         if gate is not None: self.G = project(torch.as_tensor(gate).float())
 
 # %% ../nbs/01_callback.ipynb #0e8701c6
@@ -94,14 +108,18 @@ def _check_args(self:CSG):
     def need(ok, msg): 
         if not ok: raise ValueError(msg)
     whole = all(isinstance(o, int) for o in (self.period, self.n_csg, self.warmup))
-    need(whole and 1 <= self.n_csg <= self.period and self.warmup >= 0, f'n_csg={self.n_csg} of period={self.period} '
-         f'epochs after warmup={self.warmup}: pass whole numbers, 1 <= n_csg <= period and warmup >= 0')
+    need(whole and 1 <= self.n_csg <= self.period and self.warmup >= 0,
+         f'n_csg={self.n_csg} of period={self.period} '
+         f'epochs after warmup={self.warmup}: pass whole numbers, 1 <= n_csg '
+         '<= period and warmup >= 0')
     need(self.lambda1 >= 0, f'lambda1={self.lambda1}: pass a number >= 0')
-    need(self.scheme in ('alternate', 'joint'), f"scheme={self.scheme!r}: use 'alternate' or 'joint'")
+    need(self.scheme in ('alternate', 'joint'),
+         f"scheme={self.scheme!r}: use 'alternate' or 'joint'")
     need(self.psi in PSI, f'psi={self.psi!r} is unknown: use one of {", ".join(PSI)}')
     need(self.close is None or 0 <= self.close[0] < self.close[1] <= 1,
          f'close={self.close}: pass (a,b) with 0 <= a < b <= 1, or None')
-    need(self.frozen_bn in ('update', 'eval'), f"frozen_bn={self.frozen_bn!r}: use 'update' or 'eval'")
+    need(self.frozen_bn in ('update', 'eval'),
+         f"frozen_bn={self.frozen_bn!r}: use 'update' or 'eval'")
     for k in ('gate_lr', 'lambda2'):
         v = getattr(self, k)
         need(v == 'auto' or (not isinstance(v, str) and v >= 0 and math.isfinite(v)),
@@ -143,7 +161,9 @@ def _cleanup(self:CSG):
     self.live = self.gated = False
     if self.G is not None: self.G.grad = None; self.G.requires_grad_(False)
     for o in ('pred_G', 'loss_G'): self.__dict__.pop(o, None)
-    if self.learn is not None: self.learn.metrics = [m for m in self.learn.metrics if not isinstance(m, CSGMetric)]
+    if self.learn is not None:
+        self.learn.metrics = [m for m in self.learn.metrics
+                              if not isinstance(m, CSGMetric)]
 
 # %% ../nbs/01_callback.ipynb #cd79c1a3
 class CSGMetric(ValueMetric):
@@ -164,16 +184,26 @@ def _columns(self:CSG):
 def before_fit(self:CSG):
     "Plan the gated epochs; add the columns path, ce, penalty and density to Recorder"
     self._cleanup()
-    checking = self.learn.lock.locked()                    # `validate` announces a fit, too
-    self.live = not checking and not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds')
+    # `validate` announces a fit, too
+    checking = self.learn.lock.locked()
+    self.live = not checking and not hasattr(self,
+            'lr_finder') and not hasattr(self, 'gather_preds')
     if not self.live: return
-    if len(self.learn._grab_cbs(CSG)) > 1: raise ValueError('two CSG callbacks in one fit: pass it to the Learner or to fit, once')
-    if not len(self.dls.train): raise ValueError('the training loader is empty (no full batch): pass more images, '
+    if len(self.learn._grab_cbs(CSG)) > 1:
+        raise ValueError('two CSG callbacks in one fit: pass it to '
+                         'the Learner or to fit, once')
+    if not len(self.dls.train):
+        raise ValueError('the training loader is empty (no full '
+                         'batch): pass more images, '
                                                  'a smaller bs, or drop_last=False')
     joint = self.scheme == 'joint'
-    self.epochs = list(range(self.n_epoch)) if joint else csg_epochs(self.n_epoch, self.period, self.n_csg, self.warmup)
-    if not self.epochs: warn(f'CSG: no gated epoch in a fit of {self.n_epoch} with period={self.period}, '
-        f'warmup={self.warmup} (the last epoch is always STD): the gate stays as it is; fit longer or pass a smaller period')
+    self.epochs = list(range(self.n_epoch)) if joint else csg_epochs(self.n_epoch,
+            self.period, self.n_csg, self.warmup)
+    if not self.epochs:
+        warn(f'CSG: no gated epoch in a fit of {self.n_epoch} '
+             f'with period={self.period}, '
+        f'warmup={self.warmup} (the last epoch is always STD): the gate stays as it '
+        'is; fit longer or pass a smaller period')
     if '_state' not in self.__dict__: self.history = []
     self.opt_G, self.n_step = None, 0
     self.learn.metrics = list(self.learn.metrics) + self._columns()
@@ -182,19 +212,25 @@ def before_fit(self:CSG):
 @patch
 def _n_scores(self:CSG, model):
     "Class scores that the model gives: C where the DataLoaders don't say it"
-    with _untouched(model): return _logits(model(*[x[:2] for x in self.learn.xb])).shape[-1]
+    with _untouched(model):
+        return _logits(model(*[x[:2] for x in self.learn.xb])).shape[-1]
 
 @patch
 def _setup(self:CSG):
     "Find the gate's place; make or check the gate; make its optimizer"
     model = get_model(self.learn.model)
     self.place = find_place(model, self.learn.xb, self.layer)
-    C, K = self.n_classes or getattr(self.learn.dls, 'c', None) or self._n_scores(model), self.place.K
+    C, K = self.n_classes or getattr(self.learn.dls, 'c',
+                                     None) or self._n_scores(model), self.place.K
     if C < 2: raise ValueError(f'{C} class: CSG needs at least 2; pass n_classes=')
-    if self.n_classes and C > (n := self._n_scores(model)): raise ValueError(f'n_classes={C}, but the model gives {n} scores')
+    if self.n_classes and C > (n := self._n_scores(model)):
+        raise ValueError(f'n_classes={C}, but the model gives {n} scores')
     if self.G is None: self.G = torch.ones(C, K)
-    if self.G.shape != (C, K): raise ValueError(f'the gate is {tuple(self.G.shape)}, but the model and data need '
-        f'[C,K]=({C}, {K}) for {self.place}: load the gate that belongs to them, or reset G to None')
+    if self.G.shape != (C, K):
+        raise ValueError(f'the gate is {tuple(self.G.shape)}, '
+                         'but the model and data need '
+        f'[C,K]=({C}, {K}) for {self.place}: load the gate that belongs '
+        'to them, or reset G to None')
     self.G = nn.Parameter(self.G.detach().to(self.learn.xb[0].device).clone())
     self.interval = density_interval(C, K, self.g)
     if torch.distributed.is_initialized(): torch.distributed.broadcast(self.G.data, 0)
@@ -205,11 +241,16 @@ def _setup(self:CSG):
 @patch
 def _check_place(self:CSG, model):
     "Warn if the filters are frozen, or if a loaded gate was made for another layer"
-    ws = [p for p in model.get_submodule(self.place.name).parameters() if p.ndim == 4] or [p for p in model.parameters() if p.ndim == 4]
-    if ws and not any(p.requires_grad for p in ws) and self.std_layers is None and self.csg_layers is None:
-        warn(f'CSG: the filters under the gate ({self.place}) are frozen and can\'t specialise: call learn.unfreeze() first')
+    ws = ([p for p in model.get_submodule(self.place.name).parameters() if p.ndim == 4]
+          or [p for p in model.parameters() if p.ndim == 4])
+    if ws and not any(p.requires_grad
+            for p in ws) and self.std_layers is None and self.csg_layers is None:
+        warn(f'CSG: the filters under the gate ({self.place}) are frozen and can\'t '
+             'specialise: call learn.unfreeze() first')
     was = self.__dict__.pop('saved', {}).get('layer')
-    if was and was != self.place.name: warn(f'CSG: the loaded gate was made for `{was}`, not for `{self.place.name}`: pass layer={was!r}')
+    if was and was != self.place.name:
+        warn(f'CSG: the loaded gate was made for `{was}`, not for '
+             f'`{self.place.name}`: pass layer={was!r}')
 
 # %% ../nbs/01_callback.ipynb #6072520d
 @patch
@@ -225,12 +266,16 @@ def _make_opt(self:CSG):
     "The gate's optimizer, with its rate and lambda2 worked out"
     opt = self.gate_opt([self.G], lr=.1)
     if 'auto' in (self.gate_lr, self.lambda2) and 'momentum' not in opt.defaults:
-        raise ValueError(f"{type(opt).__name__} scales its own steps: pass gate_lr and lambda2 as numbers with it")
-    self.rate, self.lam2 = auto_rates(self._n_gated_steps(), self.gate_lr, self.lambda2, opt.defaults.get('momentum', 0))
-    if self.lambda2 == 'auto' and self.psi == 'l2': self.lam2 /= self.G.shape[1]  # slope 2t: 1 at an excess of K/2
+        raise ValueError(f"{type(opt).__name__} scales its own steps: pass gate_lr and "
+                         "lambda2 as numbers with it")
+    self.rate, self.lam2 = auto_rates(self._n_gated_steps(), self.gate_lr,
+                                      self.lambda2, opt.defaults.get('momentum', 0))
+    # slope 2t: 1 at an excess of K/2
+    if self.lambda2 == 'auto' and self.psi == 'l2': self.lam2 /= self.G.shape[1]
     for o in opt.param_groups: o['lr'] = self.rate
     self.opt_G, self.start = opt, self.G.detach().sum().item()
-    if s := self.__dict__.pop('_state', None): opt.load_state_dict(s['opt']); self.start = s['start']
+    if s := self.__dict__.pop('_state', None):
+        opt.load_state_dict(s['opt']); self.start = s['start']
 
 # %% ../nbs/01_callback.ipynb #8f93007b
 @patch
@@ -240,9 +285,11 @@ def _weights(self:CSG, y):
 
 @patch
 def labels(self:CSG):
-    "The batch's labels as `gate_rows` takes them: class numbers [B], or weights [B,C] (soft, MixUp, CutMix)"
+    """The batch's labels as `gate_rows` takes them: class numbers [B], or weights
+    [B,C] (soft, MixUp, CutMix)"""
     y = self.learn.yb[0].as_subclass(Tensor)
-    mix = first(o for o in self.learn.cbs if isinstance(o, MixHandler) and getattr(o, 'stack_y', False))
+    mix = first(o for o in self.learn.cbs if isinstance(o, MixHandler)
+                and getattr(o, 'stack_y', False))
     if mix is None: return y
     lam = torch.as_tensor(mix.lam, device=y.device).reshape(-1, 1)
     return lam*self._weights(y) + (1-lam)*self._weights(mix.yb1[0].as_subclass(Tensor))
@@ -254,9 +301,12 @@ def _check_labels(self:CSG, y):
     C = len(self.G)
     if y.ndim == 1 and not y.is_floating_point():
         if y.min() < 0 or y.max() >= C: raise ValueError(
-            f'labels run from {y.min()} to {y.max()}, but there are {C} classes, 0 to {C-1}: check the data or pass n_classes=')
-    elif y.ndim == 2 and y.shape[1] == C and not self.multi_label and ((y.float().sum(1)-1).abs() > 1e-3).any():
-        raise ValueError('label weights do not sum to 1: for several classes an image pass multi_label=True')
+            f'labels run from {y.min()} to {y.max()}, but there are {C} classes, 0 to '
+            f'{C-1}: check the data or pass n_classes=')
+    elif y.ndim == 2 and y.shape[1] == C and not self.multi_label and (
+        (y.float().sum(1)-1).abs() > 1e-3).any():
+        raise ValueError('label weights do not sum to 1: for several classes an '
+                         'image pass multi_label=True')
 
 # %% ../nbs/01_callback.ipynb #b3bca8da
 @patch
@@ -272,10 +322,13 @@ def before_batch(self:CSG):
     if self.opt_G is None: self._setup(); self._check_labels(self.labels())
     if self.device_is_cpu(): self._check_labels(self.labels())
     self.reached = False
-    if self.gated and self.scheme == 'alternate': self._handle = self.place.hook(get_model(self.learn.model), self._gate_map)
+    if self.gated and self.scheme == 'alternate':
+        self._handle = self.place.hook(get_model(self.learn.model), self._gate_map)
 
 @patch
-def device_is_cpu(self:CSG): return self.G.device.type == 'cpu'
+def device_is_cpu(self:CSG):
+    "Is the gate in the computer's memory, where looking at it costs no waiting?"
+    return self.G.device.type == 'cpu'
 
 # %% ../nbs/01_callback.ipynb #978ab12d
 @patch
@@ -292,7 +345,8 @@ def after_loss(self:CSG):
     "Weight the CSG path by lambda1; note the path's cross-entropy"
     if not self.live: return
     loss = self.learn.loss.detach()
-    if self.gated and self.scheme == 'alternate': self.learn.loss_grad = self.learn.loss_grad*self.lambda1
+    if self.gated and self.scheme == 'alternate':
+        self.learn.loss_grad = self.learn.loss_grad*self.lambda1
     elif self.gated: loss = self._add_joint()
     n = len(self.learn.yb[0])
     if not self.n_seen: self.ce_sum = torch.zeros((), device=loss.device)
@@ -302,7 +356,8 @@ def after_loss(self:CSG):
 # %% ../nbs/01_callback.ipynb #0b7c2bd5
 @patch
 def _add_joint(self:CSG):
-    "Add lambda1 * CE of the CSG path (Eq. 3), at the scale that gradient accumulation gave the loss"
+    """Add lambda1 * CE of the CSG path (Eq. 3), at the scale that gradient
+    accumulation gave the loss"""
     loss_G = self.learn.loss_func(self.pred_G, *self.learn.yb)
     acc = first(o for o in self.learn.cbs if isinstance(o, GradientAccumulation))
     part = 1 if acc is None else find_bs(self.learn.yb)/acc.n_acc
@@ -314,14 +369,17 @@ def _add_joint(self:CSG):
 @patch
 def progress(self:CSG):
     "How much of the gated training is done, 0 to 1"
-    return (self.epochs.index(self.learn.epoch) + self.learn.iter/self.learn.n_iter)/len(self.epochs)
+    return (self.epochs.index(self.learn.epoch)
+            + self.learn.iter/self.learn.n_iter)/len(self.epochs)
 
 @patch
 def _ce_grad(self:CSG):
-    "Gradient of the cross-entropy at the gate, unscaled and averaged over processes [C,K]"
+    """Gradient of the cross-entropy at the gate, unscaled and averaged over processes
+    [C,K]"""
     grad, scaler = self.G.grad, getattr(self.learn, 'scaler', None)
     if grad is None: grad = torch.zeros_like(self.G)       # no image here had a label
-    if scaler is not None: grad = torch.where(grad.isfinite().all(), grad/scaler.get_scale(), 0.)
+    if scaler is not None:
+        grad = torch.where(grad.isfinite().all(), grad/scaler.get_scale(), 0.)
     if torch.distributed.is_initialized():
         torch.distributed.all_reduce(grad)
         grad = grad/torch.distributed.get_world_size()
@@ -330,7 +388,8 @@ def _ce_grad(self:CSG):
 # %% ../nbs/01_callback.ipynb #02fa1c60
 @patch
 def _gate_step(self:CSG):
-    "G <- projection of a step down the gradient of lambda1*CE + lambda2*d(|G|_1, g) (Alg. 1, lines 5-8)"
+    """G <- projection of a step down the gradient of lambda1*CE + lambda2*d(|G|_1,
+    g) (Alg. 1, lines 5-8)"""
     K = self.G.shape[1]
     bound = bound_at(self.progress(), self.start, self.g or K, self.close)
     if bound is None: return
@@ -338,7 +397,8 @@ def _gate_step(self:CSG):
         self.G.grad = self._ce_grad() + self.lam2*sparsity_grad(self.G, bound, self.psi)
         prev = self.G.clone()
         self.opt_G.step()
-        try: new = (project if self.device_is_cpu() else _project)(self.G, prev)  # a GPU isn't waited for: checked after the epoch
+        # a GPU isn't waited for: checked after the epoch
+        try: new = (project if self.device_is_cpu() else _project)(self.G, prev)
         except ValueError: self.G.copy_(prev); raise
         self.G.copy_(new)
     self.n_step += 1
@@ -347,8 +407,11 @@ def _gate_step(self:CSG):
 def before_step(self:CSG):
     "Step the gate with the network; give the network its own rate in gated epochs"
     if not self.gated: return
-    if not self.reached: raise ValueError(f'the gated batch did not run the hook at `{self.place.name}`: a model from torch.compile '
-                                          'ignores it; train the plain model and compile it afterwards')
+    if not self.reached:
+        raise ValueError('the gated batch did not run the hook at '
+                         f'`{self.place.name}`: a model from torch.compile '
+                                          'ignores it; train the plain model '
+                                          'and compile it afterwards')
     if not self.fixed: self._gate_step()
     if self.csg_lr is not None: self._set_csg_lr()
 
@@ -384,18 +447,23 @@ def after_train(self:CSG):
     lr = float(self.learn.opt.hypers[-1]['lr']) if self.learn.opt is not None else None
     self._std_lr()
     if not self.live or self.opt_G is None: return
-    if not torch.isfinite(self.G).all(): raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: '
-                                                           'lower the learning rate or check the images')
+    if not torch.isfinite(self.G).all():
+        raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: '
+                         'lower the learning rate or check the images')
     K = self.G.shape[1]
-    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated), lr=lr, ce=self._mean_ce(),
-        penalty=(self.lam2*sparsity(self.G.detach(), self.g or K, self.psi)).item(), density=l1_density(self.G.detach()).item()))
+    self.history.append(dict(epoch=self.learn.epoch, path=_Path(self.gated),
+                             lr=lr, ce=self._mean_ce(),
+        penalty=(self.lam2*sparsity(self.G.detach(), self.g or K, self.psi)).item(),
+        density=l1_density(self.G.detach()).item()))
 
 # %% ../nbs/01_callback.ipynb #39dfe9e6
 @patch
 def _freeze(self:CSG, names):
-    "Train only the parameters in the named modules; None: all that were trainable before the fit"
+    """Train only the parameters in the named modules; None: all that were trainable
+    before the fit"""
     model = get_model(self.learn.model)
-    if '_was' not in self.__dict__: self._was = {p: p.requires_grad for p in model.parameters()}
+    if '_was' not in self.__dict__:
+        self._was = {p: p.requires_grad for p in model.parameters()}
     mods = [model] if names is None else [self._module(model, n) for n in L(names)]
     train = {p for m in mods for p in m.parameters()}
     for p, was in self._was.items():
@@ -406,13 +474,16 @@ def _freeze(self:CSG, names):
 @patch
 def _module(self:CSG, model, name):
     try: return model.get_submodule(name)
-    except AttributeError: raise ValueError(f'no module {name!r} in the model: its parts are '
-                                            f'{", ".join(n for n, _ in model.named_children())}') from None
+    except AttributeError:
+        parts = ", ".join(n for n, _ in model.named_children())
+        raise ValueError(f'no module {name!r} in the model: its parts are '
+                         f'{parts}') from None
 
 @patch
 def _bn_eval(self:CSG, model):
     for m in model.modules():
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.affine and not m.weight.requires_grad: m.eval()
+        is_bn = isinstance(m, nn.modules.batchnorm._BatchNorm)
+        if is_bn and m.affine and not m.weight.requires_grad: m.eval()
 
 @patch
 def _unfreeze(self:CSG):
@@ -434,33 +505,49 @@ def _std_lr(self:CSG):
 # %% ../nbs/01_callback.ipynb #1a7ba010
 @patch
 def verdict(self:CSG, tol:float=.1):
-    "What went wrong with the gate, in a line; None if nothing: the density ends within `tol` of its interval, and not too early"
+    """What went wrong with the gate, in a line; None if nothing: the density
+    ends within `tol` of its interval, and not too early"""
     seen = [h for h in self.history if h['path']]
     if self.fixed: return
-    if not seen: return 'CSG: no gated epoch yet, the gate is untouched: fit longer, or pass a smaller period'
+    if not seen:
+        return ('CSG: no gated epoch yet, the gate is untouched: fit '
+                'longer, or pass a smaller period')
     top, last = self.interval[1]*(1+tol), self.history[-1]
     n = self.history[-1]['epoch'] + 1
-    if last['density'] > top: return (f'CSG: the gate did not close: density {last["density"]:.3f} is above its interval '
-        f'[{self.interval[0]:.3g}, {self.interval[1]:.3g}]; fit longer, raise n_csg, lambda2 or gate_lr, or leave them to \'auto\'')
+    if last['density'] > top:
+        return ('CSG: the gate did not close: density '
+                f'{last["density"]:.3f} is above its interval '
+        f'[{self.interval[0]:.3g}, {self.interval[1]:.3g}]; fit longer, raise n_csg, '
+        'lambda2 or gate_lr, or leave them to \'auto\'')
     shut = first(h['epoch'] for h in self.history if h['density'] <= top)
-    if n >= 6 and shut < n/3 and self.start > top*self.G.numel(): return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
-        'gated path reads the label from it before there are features; lower lambda2 or gate_lr, or leave them and close= to their defaults')
+    if n >= 6 and shut < n/3 and self.start > top*self.G.numel():
+        return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
+        'gated path reads the label from it before there are features; lower lambda2 '
+        'or gate_lr, or leave them and close= to their defaults')
     std = [h['ce'] for h in self.history if not h['path']]
-    if std and std[-1] > 1.2*min(std) + .05: return (f'CSG: the plain path did not recover from the gated epochs: its cross-entropy ends at '
-        f'{std[-1]:.3g} and was {min(std):.3g}; fit longer, lower csg_lr, or close the gate later')
+    if std and std[-1] > 1.2*min(std) + .05:
+        return ('CSG: the plain path did not recover from the gated epochs: '
+                'its cross-entropy ends at '
+        f'{std[-1]:.3g} and was {min(std):.3g}; fit longer, lower '
+        'csg_lr, or close the gate later')
 
 @patch
 def after_fit(self:CSG):
     "Say what went wrong, if anything; leave no trace"
-    if self.live and self.epochs and self.learn.epoch == self.n_epoch-1 and (v := self.verdict()): warn(v)
+    if self.live and self.epochs and self.learn.epoch == self.n_epoch-1 and (
+        v := self.verdict()):
+        warn(v)
     self._cleanup()
 
 # %% ../nbs/01_callback.ipynb #f03bba9e
 @patch
 def state_dict(self:CSG):
-    "Gate, its optimizer and the closing's start, for a fit that goes on with `start_epoch`"
-    if self.__dict__.get('opt_G') is None: raise ValueError('there is no gate yet: fit first')
-    return dict(G=self.G.detach().cpu().clone(), opt=self.opt_G.state_dict(), start=self.start,
+    """Gate, its optimizer and the closing's start, for a fit that goes on with
+    `start_epoch`"""
+    if self.__dict__.get('opt_G') is None:
+        raise ValueError('there is no gate yet: fit first')
+    return dict(G=self.G.detach().cpu().clone(),
+                opt=self.opt_G.state_dict(), start=self.start,
                 history=[dict(h, path=int(h['path'])) for h in self.history])
 
 @patch
@@ -474,16 +561,26 @@ def load_state_dict(self:CSG, state):
 def save(self:CSG, file):
     "Save the gate [C,K], its place and the schedule to `file` (safetensors)"
     if self.G is None: raise ValueError('there is no gate yet: fit first')
-    meta = dict(layer=self.place.name if self.place else '', period=self.period, n_csg=self.n_csg, psi=self.psi)
-    if not Path(file).parent.is_dir(): raise FileNotFoundError(f'no folder {Path(file).parent}: make it before csg.save')
-    save_file({'G': self.G.detach().cpu().contiguous()}, str(file), {'csg': json.dumps(meta)})
+    meta = dict(layer=self.place.name if self.place else '', period=self.period,
+                n_csg=self.n_csg, psi=self.psi)
+    if not Path(file).parent.is_dir():
+        raise FileNotFoundError(f'no folder {Path(file).parent}: make it before '
+                                'csg.save')
+    save_file({'G': self.G.detach().cpu().contiguous()}, str(file),
+              {'csg': json.dumps(meta)})
 
 @patch
 def load(self:CSG, file):
     "Load a gate that `save` wrote; `ValueError` if `file` holds none"
-    if not Path(file).is_file(): raise FileNotFoundError(f'no gate file {file}: pass the path that csg.save wrote')
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'no gate file {file}: pass '
+                                'the path that csg.save wrote')
     try:
-        with safe_open(str(file), 'pt') as f: G, self.saved = f.get_tensor('G'), json.loads((f.metadata() or {}).get('csg', '{}'))
-    except Exception as e: raise ValueError(f'{file} holds no gate ({e}): pass a file that csg.save wrote') from None
+        with safe_open(str(file), 'pt') as f:
+            G, self.saved = (f.get_tensor('G'),
+                             json.loads((f.metadata() or {}).get('csg', '{}')))
+    except Exception as e:
+        raise ValueError(f'{file} holds no gate ({e}): pass '
+                         'a file that csg.save wrote') from None
     self.G = project(G)
     return self

@@ -16,10 +16,12 @@ def command(
     help:str='', # What it is
     more:str='' # Text that the command's help says after the function's own
 ):
-    "`call_parse` for a function with one positional argument that has a default, in fastcore 1 and 2"
+    """`call_parse` for a function with one positional argument that has a default,
+    in fastcore 1 and 2"""
     def _inner(f):
         if more: f.__doc__ += more
-        if 'pos' in inspect.signature(call_parse).parameters: return call_parse(f, pos=[pos])
+        if 'pos' in inspect.signature(call_parse).parameters:
+            return call_parse(f, pos=[pos])
         from fastcore.script import Param
         f.__annotations__[pos] = Param(help, str, opt=False, nargs='?')
         return call_parse(f)
@@ -27,12 +29,17 @@ def command(
 
 # %% ../nbs/13_cli.ipynb #5c98ae13
 def _why(e):
-    "An exception in one line; expected ones in their own words, without fastai's note of the callback"
-    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ', '', ' '.join(str(e).split()))
-    if isinstance(e, KeyboardInterrupt): return 'stopped; add --resume to go on from the last epoch'
-    if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
+    """An exception in one line; expected ones in their own words, without fastai's
+    note of the callback"""
+    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ',
+                 '', ' '.join(str(e).split()))
+    if isinstance(e, KeyboardInterrupt):
+        return 'stopped; add --resume to go on from the last epoch'
+    if isinstance(e,
+            MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
         return f'out of memory: use a smaller --bs or another --device ({msg[:200]})'
-    if isinstance(e, OSError) and e.strerror and e.filename: return f'{e.filename}: {e.strerror}'
+    if isinstance(e, OSError) and e.strerror and e.filename:
+        return f'{e.filename}: {e.strerror}'
     if isinstance(e, (ValueError, OSError, ArithmeticError, ImportError)): return msg
     return f'{type(e).__name__}: {msg} (unexpected: CSG_DEBUG=1 shows where)'
 
@@ -58,7 +65,8 @@ def parse_hyper(
         if call.args: raise ValueError
         return {k.arg:ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError):
-        raise ValueError(f'--hyper {s!r} is not of the form "name=value, name=value" with numbers or quoted text') from None
+        raise ValueError(f'--hyper {s!r} is not of the form "name=value, name=value" '
+                         'with numbers or quoted text') from None
 
 # %% ../nbs/13_cli.ipynb #feeee8cc
 def _device(name):
@@ -68,13 +76,15 @@ def _device(name):
     try: torch.ones(1, device=name).sum().item()
     except Exception as e:
         why = str(e).splitlines()[0]
-        raise ValueError(f'--device {name}: not to be had here ({why}): use cpu, cuda or cuda:1') from None
+        raise ValueError(f'--device {name}: not to be had here '
+                         f'({why}): use cpu, cuda or cuda:1') from None
     return name
 
 def _download(name):
     "Fetch CIFAR-10; the other sets have no address to fetch them from"
     if name != 'cifar10':
-        raise ValueError(f'--download knows cifar10 only, not {name}: arrange the images as the data page says')
+        raise ValueError(f'--download knows cifar10 only, not {name}: arrange the '
+                         'images as the data page says')
     from torchvision.datasets import CIFAR10
     from csg_fastai.data import data_home
     if _rank0(): CIFAR10(str(data_home()), download=True)
@@ -86,8 +96,10 @@ def _say(quiet):
     return None if quiet or not _rank0() else lambda s: print(s, flush=True)
 
 # %% ../nbs/13_cli.ipynb #83564328
-RECIPES = ('digits digits-fixed digits-fixed-joint cifar10 cifar10-30 cifar10-fixed cifar10-fixed-joint cifar10-short cifar10-2in3 cifar10-joint '
-           'cifar10-resnet50 cifar10-resnet101 cifar10-alexnet cifar10-alexnet-fixed cifar10-alexnet-fixed-joint canvases '
+RECIPES = ('digits digits-fixed digits-fixed-joint cifar10 cifar10-30 cifar10-fixed '
+           'cifar10-fixed-joint cifar10-short cifar10-2in3 cifar10-joint '
+           'cifar10-resnet50 cifar10-resnet101 cifar10-alexnet cifar10-alexnet-fixed '
+           'cifar10-alexnet-fixed-joint canvases '
            'voc voc-1in3 voc-scratch voc-scratch-30 imagenet').split()
 
 # %% ../nbs/13_cli.ipynb #6bd52b9e
@@ -97,13 +109,18 @@ def csg_run(
     seeds:int=1, # pairs of trainings, each with a seed of its own
     seed0:int=0, # first seed
     out:str='runs', # folder of all runs
-    jobs:int=None, # trainings at once, each in a process of its own (default with --budget: 1 on a CPU, up to 8 on a GPU)
-    budget:float=None, # minutes in which all must be over; what is not finished goes on with --resume
-    measure:str=None, # measure finished pairs too: all, or groups of measures, separated by commas
+    # trainings at once, each in a process of its own (default with --budget: 1 on a
+    # CPU, up to 8 on a GPU)
+    jobs:int=None,
+    # minutes in which all must be over; what is not finished goes on with --resume
+    budget:float=None,
+    # measure finished pairs too: all, or groups of measures, separated by commas
+    measure:str=None,
     resume:bool=False, # go on with a run that was stopped
     fresh:bool=False, # remove an earlier run of the same name and seed
     device:str=None, # cpu, cuda or cuda:1 (default: the GPU where there is one)
-    data:str=None, # folder to look for data in (default: the environment variable CSG_DATA)
+    # folder to look for data in (default: the environment variable CSG_DATA)
+    data:str=None,
     download:bool=False, # fetch CIFAR-10 into that folder where it is absent
     epochs:int=None, # epochs of each training
     bs:int=None, # images in a batch
@@ -115,22 +132,26 @@ def csg_run(
     threads:int=None, # CPU threads (of each process)
     quiet:bool=False # no progress
 ):
-    "Train pairs without (STD) and with (CSG) class-specific gates, measure them, write a report"
+    """Train pairs without (STD) and with (CSG) class-specific gates, measure
+    them, write a report"""
     with plain_errors('csg_run'):
         begun = time.time()
         _plain_warnings('csg_run')
         if data: os.environ['CSG_DATA'] = data
         from csg_fastai import train as t
-        over = dict(epochs=epochs, bs=bs, lr=lr, model=model, period=period, warmup=warmup)
+        over = dict(epochs=epochs, bs=bs, lr=lr, model=model,
+                    period=period, warmup=warmup)
         p = t.preset(preset, **{**over, **parse_hyper(hyper)})
         if download: _download(p.data)
         bar = not quiet and _rank0() and sys.stdout.isatty()
         kw = dict(resume=resume, fresh=fresh, device=_device(device))
         if budget and _many(): kw['until'] = begun + 60*budget
-        if _many() or (jobs is None and budget is None and not measure): s = _in_here(t, p, seeds, seed0, out, threads, _say(quiet), bar=bar, **kw)
+        if _many() or (jobs is None and budget is None and not measure):
+            s = _in_here(t, p, seeds, seed0, out, threads, _say(quiet), bar=bar, **kw)
         else:
             from csg_fastai.runs import side_by_side
-            s = side_by_side(p, seeds, seed0, out, jobs, budget, threads, _say(quiet), measure=measure, begun=begun, **kw)
+            s = side_by_side(p, seeds, seed0, out, jobs, budget, threads,
+                             _say(quiet), measure=measure, begun=begun, **kw)
         if s and _rank0(): print(*_lines(s, os.path.join(out, p.name)), sep='\n')
 
 # %% ../nbs/13_cli.ipynb #f887aa87
@@ -151,9 +172,11 @@ def _plain_warnings(prog):
 
 def _lines(s, d):
     "What to say at the end"
-    if 'stats' in s: yield from (_result(s), f'report: {os.path.join(d, "report.html")}')
+    if 'stats' in s:
+        yield from (_result(s), f'report: {os.path.join(d, "report.html")}')
     else: yield 'no pair is finished yet'
-    if s.get('unfinished'): yield f'unfinished: {", ".join(s["unfinished"])}; add --resume to go on'
+    if s.get('unfinished'):
+        yield f'unfinished: {", ".join(s["unfinished"])}; add --resume to go on'
 
 def _result(s):
     "The summary in lines"
@@ -161,9 +184,11 @@ def _result(s):
     sd = s['stats']['MIS CSG − STD']['sd']
     sd = '' if sd is None else f' (sd {sd:.4f})'
     n, seeds = s['n_test'], s['seeds']
-    return (f'{s["preset"]}, seed{"s"*(len(seeds) > 1)} {", ".join(map(str, seeds))}, {n} test images\n'
+    return (f'{s["preset"]}, seed{"s"*(len(seeds) > 1)} '
+            f'{", ".join(map(str, seeds))}, {n} test images\n'
             f'accuracy  STD {m["accuracy STD"]:.4f}  CSG {m["accuracy CSG"]:.4f}\n'
-            f'MIS       STD {m["MIS STD"]:.4f}  CSG {m["MIS CSG"]:.4f}  difference {m["MIS CSG − STD"]:+.4f}{sd} nats\n'
+            f'MIS       STD {m["MIS STD"]:.4f}  CSG {m["MIS CSG"]:.4f}  difference '
+            f'{m["MIS CSG − STD"]:+.4f}{sd} nats\n'
             f'L1-density of the gate {m["L1-density"]:.4f}')
 
 # %% ../nbs/13_cli.ipynb #c67a2378
@@ -171,7 +196,8 @@ def _result(s):
 def csg_measure(
     run:str, # run folder: runs/<preset>, or runs/<preset>/seed<k>
     what:str='all', # groups of measures, separated by commas
-    data:str=None, # folder to look for data in (default: the environment variable CSG_DATA)
+    # folder to look for data in (default: the environment variable CSG_DATA)
+    data:str=None,
     threads:int=None, # CPU threads
     quiet:bool=False # no progress
 ):
@@ -202,7 +228,9 @@ def csg_report(
 def csg_bench(
     what:str, # what to measure: train, mi or measures
     out:str=None, # folder for the table and its manifest (default: print only)
-    device:str=None, # cpu, cuda or cuda:1 (default: the GPU where there is one); only for train and imagenet
+    # cpu, cuda or cuda:1 (default: the GPU where there is one); only for train and
+    # imagenet
+    device:str=None,
     threads:int=None, # CPU threads
     quick:bool=False # a small run that shows that it works
 ):

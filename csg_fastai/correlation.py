@@ -21,7 +21,8 @@ from sklearn.metrics import adjusted_rand_score
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from torch import Tensor, nn
 from .activations import Measure, check_features
-from .activations import _default_dl, _feed, _model_of, _ordered, _split_batch, _sweep
+from .activations import (_default_dl, _feed, _model_of,
+                                    _ordered, _split_batch, _sweep)
 from .models import _ancestors, _learned, _made, _run, _untouched, find_place
 
 # %% ../nbs/08_correlation.ipynb #845fe883
@@ -43,30 +44,37 @@ def _two(model, xb):
     "Two images of `xb`, on the model's device and in its precision"
     w = next(model.parameters())
     return tuple(o[:2] if isinstance(o, Tensor) else o
-                 for o in _feed(xb if isinstance(xb, (tuple,list)) else (xb,), w.device, w.dtype))
+                 for o in _feed(xb if isinstance(xb, (tuple,list)) else (xb,),
+                                w.device, w.dtype))
 
 def _place(model, layer, xb):
     "Where the gate sits, and two images to run the model with: noise if `xb` is None"
     if xb is not None: return find_place(model, xs := _two(model, xb), layer), xs
     conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    if conv is None: raise ValueError('the model has no convolution, so there are no filters to compare')
+    if conv is None:
+        raise ValueError('the model has no convolution, so there '
+                         'are no filters to compare')
     for px in (64, 32, 224):
-        x = torch.randn(2, conv.in_channels, px, px, generator=torch.Generator().manual_seed(0)).to(conv.weight)
+        x = torch.randn(2, conv.in_channels, px, px,
+                        generator=torch.Generator().manual_seed(0)).to(conv.weight)
         try: return find_place(model, x, layer), x
         except (RuntimeError, AssertionError): continue
-    raise ValueError("images of 64, 32 and 224 pixels don't fit this model: pass xb=, a batch of its images")
+    raise ValueError("images of 64, 32 and 224 pixels don't fit this model: pass "
+                     "xb=, a batch of its images")
 
 # %% ../nbs/08_correlation.ipynb #1a0d55a9
 def _net(o):
     "The network of a model or Learner, or a `ValueError`"
     net = _model_of(o)
     if isinstance(net, nn.Module): return net
-    raise ValueError(f'model is a {type(o).__name__}: pass a network (nn.Module) or a Learner')
+    raise ValueError(f'model is a {type(o).__name__}: pass a '
+                     'network (nn.Module) or a Learner')
 
 def _modules_of(model, tr, key):
     "Names of the convolutions that returned the value `key`"
     mods = dict(model.named_modules())
-    return [n for n,w,_,k in tr.mods if w=='out' and k==key and isinstance(mods[n], nn.Conv2d)]
+    return [n for n,w,_,k in tr.mods if w=='out' and k==key
+            and isinstance(mods[n], nn.Conv2d)]
 
 # %% ../nbs/08_correlation.ipynb #2620b366
 def find_conv(
@@ -74,22 +82,27 @@ def find_conv(
     layer=None, # Whose map is gated: name, module or `Place`; None: found
     xb=None # Batch of the model's images, or tuple of its inputs; None: made-up ones
 )->str: # Name of the convolution; in a residual block the last of the residual branch
-    "The convolution whose output channels are the gated map's; `ValueError` where there is none"
+    """The convolution whose output channels are the gated map's; `ValueError`
+    where there is none"""
     place, xs = _place(model := _net(model), layer, xb)
     with _untouched(model): tr = _run(model, _two(model, xs))
     key = next(k for n,w,_,k in tr.mods if n==place.name and w==place.when)
     op = _conv_op(tr.ops, key, place.K)
     found = _modules_of(model, tr, op.outs[0]) if op else []
     if found: return found[-1]
-    raise ValueError(f'the {place.K} channels of `{place.name}` are not those of one convolution (joined, shuffled '
-                     "or mixed since): name a layer that ends in a convolution (layer='NAME')")
+    raise ValueError(f'the {place.K} channels of `{place.name}` are not those of one '
+                     'convolution (joined, shuffled '
+                     "or mixed since): name a layer that ends in a "
+                     "convolution (layer='NAME')")
 
 # %% ../nbs/08_correlation.ipynb #aa3a6112
 def _dense(conv):
-    "Weights of `conv` over all input channels [K,in,kh,kw]; zero where a group doesn't read"
+    """Weights of `conv` over all input channels [K,in,kh,kw]; zero where a group
+    doesn't read"""
     w,g = conv.weight.detach(),conv.groups
     if g==1: return w
-    (K,n),out = w.shape[:2],w.new_zeros(conv.out_channels, conv.in_channels, *w.shape[2:])
+    (K,n),out = w.shape[:2],w.new_zeros(conv.out_channels,
+                                        conv.in_channels, *w.shape[2:])
     for i in range(g):
         rows = slice(i*K//g, (i+1)*K//g)
         out[rows, i*n:(i+1)*n] = w[rows]
@@ -100,7 +113,8 @@ def filter_weights(
     layer=None, # Whose map is gated: name, module or `Place`; None: found
     xb=None # Batch of the model's images; None: made-up ones
 )->Tensor: # Weights [K,in,kh,kw], a copy in the model's precision
-    "Filters of the convolution that makes the gated map (`find_conv`); `ValueError` where there is none"
+    """Filters of the convolution that makes the gated map (`find_conv`); `ValueError`
+    where there is none"""
     return _dense(_net(model).get_submodule(find_conv(model, layer, xb))).clone()
 
 # %% ../nbs/08_correlation.ipynb #a2a64589
@@ -108,10 +122,13 @@ def _rows(W):
     "Filters [K,d] in 64 bits, checked"
     W = torch.as_tensor(W).detach()
     if W.ndim < 2 or not W.numel():
-        raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
+        raise ValueError(f'filter weights have shape {tuple(W.shape)}: '
+                         'pass [K,in,kh,kw] or [K,d]')
     W = W.flatten(1).double()
     bad = (~W.isfinite().all(1)).nonzero().flatten().tolist()
-    if bad: raise ValueError(f'weights of filter {bad[0]} are NaN or infinite: check the training')
+    if bad:
+        raise ValueError(f'weights of filter {bad[0]} are NaN or '
+                         'infinite: check the training')
     return W
 
 def _unit(W):
@@ -123,7 +140,8 @@ def filter_cosine(
     W:Tensor, # Filters [K,in,kh,kw] or [K,d]
     signed:bool=False # Keep the sign?
 )->Tensor: # [K,K], float32, zero diagonal; rows of zero filters are 0
-    "Cosine between any two filters, |cos| by default (Sec. 4.3); `ValueError` for NaN or infinite weights"
+    """Cosine between any two filters, |cos| by default (Sec. 4.3); `ValueError`
+    for NaN or infinite weights"""
     w = _unit(_rows(W))
     C = (w@w.T).clamp(-1, 1).fill_diagonal_(0).float()
     return C if signed else C.abs()
@@ -134,7 +152,8 @@ def random_share(
     s=.1, # Threshold or array of thresholds
     signed:bool=False # Of the cosine, or of its size?
 ): # Probability, as `s` in shape
-    "P(|cos| >= s), or P(cos >= s), of two random directions in d dimensions: r_s of unrelated filters"
+    """P(|cos| >= s), or P(cos >= s), of two random directions in d dimensions:
+    r_s of unrelated filters"""
     if d < 2: raise ValueError(f'd={d}: directions need at least 2 dimensions')
     s = np.asarray(s, float)
     p = betainc((d-1)/2, .5, 1 - s.clip(-1, 1)**2)
@@ -153,9 +172,13 @@ def _check_corr(corr):
     "A square matrix of at least two filters, finite"
     corr = torch.as_tensor(corr).detach().float()
     if corr.ndim!=2 or corr.shape[0]!=corr.shape[1]:
-        raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass [K,K], from filter_cosine')
-    if len(corr) < 2: raise ValueError('one filter has no other to be correlated with: pass at least two')
-    if not corr.isfinite().all(): raise ValueError('correlations hold NaN or infinite values: use filter_cosine')
+        raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass '
+                         '[K,K], from filter_cosine')
+    if len(corr) < 2:
+        raise ValueError('one filter has no other to be '
+                         'correlated with: pass at least two')
+    if not corr.isfinite().all():
+        raise ValueError('correlations hold NaN or infinite values: use filter_cosine')
     return corr
 
 def _off(corr): return corr[~torch.eye(len(corr), dtype=bool, device=corr.device)]
@@ -164,7 +187,8 @@ def r_s(
     corr:Tensor, # Correlations [K,K]; the diagonal is not looked at
     s:float=.1 # Threshold, met where corr >= s
 )->float: # In [0,1]
-    "Share of pairs of different filters that are correlated (Sec. 4.3, `Filter Redundancy`)"
+    """Share of pairs of different filters that are correlated (Sec. 4.3, `Filter
+    Redundancy`)"""
     if math.isnan(s): raise ValueError('s is NaN: pass a threshold')
     return (_off(_check_corr(corr)) >= s).float().mean().item()
 
@@ -177,7 +201,8 @@ class RCurve(Measure):
     random:np.ndarray=None # The same for unrelated filters [S]
     def to_df(self):
         cols = dict(s=self.s, r_s=self.share)
-        return pd.DataFrame(cols if self.random is None else {**cols, 'unrelated filters':self.random})
+        return pd.DataFrame(cols if self.random is None else {**cols,
+                'unrelated filters':self.random})
 
 # %% ../nbs/08_correlation.ipynb #4b5ccc31
 def r_curve(
@@ -190,7 +215,8 @@ def r_curve(
     s = np.linspace(0, 1, 51) if s is None else np.atleast_1d(np.asarray(s, float))
     if np.isnan(s).any(): raise ValueError('thresholds s hold NaN: pass numbers')
     vals = np.sort(_off(_check_corr(corr)).cpu().double().numpy())
-    share = 1 - np.searchsorted(vals, s.astype(np.float32).astype(float), 'left')/len(vals)
+    share = 1 - np.searchsorted(vals, s.astype(np.float32).astype(float),
+                                'left')/len(vals)
     return RCurve(s, share, None if d is None else random_share(d, s, signed))
 
 # %% ../nbs/08_correlation.ipynb #2307c0bf
@@ -207,7 +233,8 @@ def plot(self:RCurve, ax=None, label=None, color=None):
 
 # %% ../nbs/08_correlation.ipynb #19dcb3d8
 def _class_means(features, labels, C):
-    "Mean feature of each class [C,K]; 0 for a class without images, and the number of images [C]"
+    """Mean feature of each class [C,K]; 0 for a class without images, and the
+    number of images [C]"""
     hot = F.one_hot(labels, C).double()
     n = hot.sum(0)
     return hot.T @ features.double() / n.clamp(min=1)[:,None], n
@@ -217,22 +244,28 @@ def top_filters(
     labels:Tensor, # Class numbers [N]
     m1:int, # Filters of each class, 1 to K
     n_classes:int=None # None: the largest label + 1
-)->Tensor: # Groups A_c [C,K], True for the m1 filters; no True for a class without images
+    # Groups A_c [C,K], True for the m1 filters; no True for a class without images
+)->Tensor:
     "The filters that each class activates most (Sec. 4.3)"
     features,labels,C = check_features(features, labels, n_classes)
     K = features.shape[1]
-    if m1 not in range(1, K+1): raise ValueError(f'm1={m1}: a class can have 1 to K={K} filters, a whole number')
+    if m1 not in range(1, K+1):
+        raise ValueError(f'm1={m1}: a class can have 1 to '
+                         f'K={K} filters, a whole number')
     mean,n = _class_means(features, labels, C)
     best = mean.argsort(dim=1, descending=True, stable=True)[:,:m1]
-    return torch.zeros(C, K, dtype=bool, device=mean.device).scatter_(1, best, True) & (n>0)[:,None]
+    return torch.zeros(C, K, dtype=bool, device=mean.device).scatter_(1,
+            best, True) & (n>0)[:,None]
 
 # %% ../nbs/08_correlation.ipynb #543400d7
 def _check_groups(groups, K):
     "Groups [C,K] as true and false"
     groups = torch.as_tensor(groups)
     if groups.ndim!=2 or groups.shape[1]!=K:
-        raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are K={K} filters: pass [C,{K}]')
-    if not groups.isfinite().all(): raise ValueError('groups hold NaN or infinite values: pass true and false')
+        raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are '
+                         f'K={K} filters: pass [C,{K}]')
+    if not groups.isfinite().all():
+        raise ValueError('groups hold NaN or infinite values: pass true and false')
     return groups > .5
 
 def _meetings(groups):
@@ -243,17 +276,24 @@ def _meetings(groups):
 def c_ic(
     corr:Tensor, # Correlations [K,K]
     groups:Tensor, # Groups A_c [C,K], as from `top_filters`
-    itself:float=None # What a pair of a filter with itself counts: None: it is left out; 1: Eq. as printed
-)->float: # NaN (blank) if fewer than two classes have filters, or no pair of different filters is left
+    # What a pair of a filter with itself counts: None: it is left out; 1: Eq. as
+    # printed
+    itself:float=None
+    # NaN (blank) if fewer than two classes have filters, or no pair of different
+    # filters is left
+)->float:
     "Inter-class filter correlation C_IC (Sec. 4.3)"
     corr = _check_corr(corr).double()
     n = _meetings(_check_groups(groups, len(corr)).to(corr.device))
     if itself is None: n.fill_diagonal_(0)
-    return ((n*corr.clone().fill_diagonal_(itself or 0)).sum() / n.sum()).item() if n.sum() else math.nan
+    return (((n*corr.clone().fill_diagonal_(itself or 0)).sum() / n.sum()).item()
+            if n.sum() else math.nan)
 
 def group_overlap(
     groups:Tensor # Groups A_c [C,K]
-)->float: # In [0,1]; 1/K is what random groups give; NaN (blank) if fewer than two classes have filters
+    # In [0,1]; 1/K is what random groups give; NaN (blank) if fewer than two classes
+    # have filters
+)->float:
     "Share of the pairs in C_IC that are one filter twice"
     n = _meetings(_check_groups(groups, groups.shape[-1]))
     return (n.diagonal().sum() / n.sum()).item() if n.sum() else math.nan
@@ -261,20 +301,27 @@ def group_overlap(
 # %% ../nbs/08_correlation.ipynb #ba1d8212
 def _check_gate(G, K=None):
     "A gate [C,K], numbers in [0,1], for `K` filters"
-    if G is None: raise ValueError('the gate is None: pass one [C,K], or owners from activation_gate')
+    if G is None:
+        raise ValueError('the gate is None: pass one [C,K], or '
+                         'owners from activation_gate')
     G = torch.as_tensor(G).detach().float()
-    if G.ndim!=2: raise ValueError(f'the gate has shape {tuple(G.shape)}: pass classes x filters [C,K]')
+    if G.ndim!=2:
+        raise ValueError(f'the gate has shape {tuple(G.shape)}: '
+                         'pass classes x filters [C,K]')
     if K is not None and G.shape[1]!=K:
-        raise ValueError(f'the gate is for {G.shape[1]} filters, but there are {K}: pass the gate of this network')
+        raise ValueError(f'the gate is for {G.shape[1]} filters, but there are {K}: '
+                         'pass the gate of this network')
     if not G.isfinite().all(): raise ValueError('the gate holds NaN or infinite values')
     if G.numel() and (G.min() < -1e-4 or G.max() > 1+1e-4):
-        raise ValueError(f'the gate has values from {G.min():.3g} to {G.max():.3g}: pass one in [0,1]')
+        raise ValueError(f'the gate has values from {G.min():.3g} to '
+                         f'{G.max():.3g}: pass one in [0,1]')
     return G
 
 def _names(classes, C):
     "Names of `C` classes as a list; None stays"
     if classes is None or len(classes := list(classes))==C: return classes
-    raise ValueError(f'{len(classes)} names for {C} classes: pass one for each row of the gate')
+    raise ValueError(f'{len(classes)} names for {C} classes: pass '
+                     'one for each row of the gate')
 
 def own_filters(
     G:Tensor, # Gate [C,K]
@@ -294,7 +341,8 @@ class Monopoly(Measure):
     classes:list=None # C names
     def to_df(self):
         names = self.classes or range(len(self.own))
-        rows = [*zip(map(str, names), self.own.tolist()), ('shared', self.shared), ('open for none', self.closed)]
+        rows = [*zip(map(str, names), self.own.tolist()), ('shared', self.shared),
+                ('open for none', self.closed)]
         return pd.DataFrame(rows, columns=['class','filters'])
 
 # %% ../nbs/08_correlation.ipynb #e032bb86
@@ -304,7 +352,9 @@ def monopoly(
     classes=None # C names
 )->Monopoly:
     "How many filters each class monopolises and how many are shared (App. E)"
-    if not 0 <= threshold < 1: raise ValueError(f'threshold={threshold}: pass a number in [0,1), so that 1 is open')
+    if not 0 <= threshold < 1:
+        raise ValueError(f'threshold={threshold}: pass a number '
+                         'in [0,1), so that 1 is open')
     n = (_check_gate(G) > threshold).sum(0)
     own = own_filters(G, threshold).sum(1)
     return Monopoly(own, int((n>1).sum()), int((n==0).sum()), _names(classes, len(G)))
@@ -323,7 +373,8 @@ def plot(self:Monopoly, ax=None):
 # %% ../nbs/08_correlation.ipynb #711c80a7
 @dataclass
 class MonopolyTable(Measure):
-    "Monopolised and shared filters over many gates (App. E); the row `a class` pools classes and gates"
+    """Monopolised and shared filters over many gates (App. E); the row `a class`
+    pools classes and gates"""
     own:Tensor # [n,C] for each gate
     shared:Tensor # [n]
     K:int # Filters of each gate
@@ -333,10 +384,13 @@ class MonopolyTable(Measure):
     @property
     def m2(self)->int: return self.K - self.m1*self.own.shape[1]
     def to_df(self):
-        names = [*map(str, self.classes or range(self.own.shape[1])), 'a class', 'shared']
+        names = [*map(str, self.classes or range(self.own.shape[1])),
+                 'a class', 'shared']
         cols = [*self.own.T.double(), self.own.flatten().double(), self.shared.double()]
-        stat = lambda v: (v.mean().item(), v.std().item() if len(v)>1 else math.nan, int(v.min()), int(v.max()))
-        return pd.DataFrame([(n, *stat(v)) for n,v in zip(names, cols)], columns='class mean sd min max'.split())
+        stat = lambda v: (v.mean().item(), v.std().item() if len(v)>1 else math.nan,
+                          int(v.min()), int(v.max()))
+        return pd.DataFrame([(n, *stat(v)) for n,v in zip(names, cols)],
+                            columns='class mean sd min max'.split())
 
 # %% ../nbs/08_correlation.ipynb #746e8e80
 def monopoly_table(
@@ -348,7 +402,8 @@ def monopoly_table(
     Gs = [_check_gate(G) for G in Gs]
     if not Gs: raise ValueError('no gates: pass a list of at least one')
     sizes = sorted({tuple(G.shape) for G in Gs})
-    if len(sizes) > 1: raise ValueError(f'gates of different sizes {sizes}: count them apart')
+    if len(sizes) > 1:
+        raise ValueError(f'gates of different sizes {sizes}: count them apart')
     ms = [monopoly(G, threshold) for G in Gs]
     own, shared = torch.stack([m.own for m in ms]), torch.tensor([m.shared for m in ms])
     return MonopolyTable(own, shared, Gs[0].shape[1], _names(classes, len(Gs[0])))
@@ -360,7 +415,8 @@ def plot(self:MonopolyTable, ax=None):
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df(); d = d[d['class']!='a class']
-    ax.bar(d['class'], d['mean'], yerr=d['sd'].fillna(0), color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
+    ax.bar(d['class'], d['mean'], yerr=d['sd'].fillna(0),
+           color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
     ax.set(xlabel='class', ylabel='filters')
     return ax
 
@@ -369,7 +425,9 @@ def activation_gate(
     features:Tensor, # Pooled features [N,K], not negative
     labels:Tensor, # Class numbers [N]
     n_classes:int=None # None: the largest label + 1
-)->Tensor: # [C,K] of zeros and ones: each filter open for the class with the largest mean; dead filters for none
+    # [C,K] of zeros and ones: each filter open for the class with the largest mean;
+    # dead filters for none
+)->Tensor:
     "Owners of the filters of a network without a gate"
     features,labels,C = check_features(features, labels, n_classes)
     mean,n = _class_means(features, labels, C)
@@ -380,14 +438,17 @@ def activation_gate(
 def block_order(
     G:Tensor, # Gate [C,K]
     threshold:float=.5 # Open where G > threshold
-)->Tensor: # Filter numbers [K]: own filters by class, then those that nobody owns, each in their old order
+    # Filter numbers [K]: own filters by class, then those that nobody owns, each in
+    # their old order
+)->Tensor:
     "Gate order: the order of the filters in Fig. 7"
     own = own_filters(G, threshold)
     return torch.where(own.any(0), own.int().argmax(0), len(own)).argsort(stable=True)
 
 # %% ../nbs/08_correlation.ipynb #3ca29be8
 def _within_between(corr, owner):
-    "Mean of `corr` over pairs of one owner and of two; NaN where there are no such pairs"
+    """Mean of `corr` over pairs of one owner and of two; NaN where there are
+    no such pairs"""
     same = owner[:,None]==owner
     off = ~torch.eye(len(owner), dtype=bool, device=corr.device)
     mean = lambda at: corr[at].mean().item() if at.any() else math.nan
@@ -406,12 +467,15 @@ class BlockScore(Measure):
     def score(self)->float: return _score(self.within, self.between)
     @property
     def p(self)->float:
-        "Share of random owners, the real ones among them, that score as high; NaN (blank) without any"
+        """Share of random owners, the real ones among them, that score as high; NaN
+        (blank) without any"""
         if math.isnan(self.score) or not len(self.null): return math.nan
         return (1 + (self.null >= self.score - 1e-12).sum())/(1 + len(self.null))
     def to_df(self):
-        rows = [('within classes', self.within), ('between classes', self.between), ('block score', self.score),
-                ('random owners, 95 %', np.quantile(self.null, .95) if len(self.null) else math.nan), ('p', self.p)]
+        rows = [('within classes', self.within), ('between classes', self.between),
+                ('block score', self.score),
+                ('random owners, 95 %', np.quantile(self.null,
+                        .95) if len(self.null) else math.nan), ('p', self.p)]
         return pd.DataFrame(rows, columns=['measure','value'])
 
 # %% ../nbs/08_correlation.ipynb #0b09b867
@@ -430,7 +494,8 @@ def block_score(
     w,b = _within_between(sub, owner)
     if math.isnan(w) or math.isnan(b): return BlockScore(w, b, np.array([]))
     mix = lambda: owner[torch.randperm(len(owner), generator=g).to(owner.device)]
-    return BlockScore(w, b, np.array([_score(*_within_between(sub, mix())) for _ in range(n_perm)]))
+    return BlockScore(w, b,
+            np.array([_score(*_within_between(sub, mix())) for _ in range(n_perm)]))
 
 # %% ../nbs/08_correlation.ipynb #6182bd3b
 @patch
@@ -472,11 +537,14 @@ def _own_hits(groups, G):
 def to_df(self:FilterCorrelation):
     "Measures and what unrelated filters would give"
     b, size, blank = self.blocks, random_mean(self.d), math.nan
-    unrelated, hits = 0. if self.signed else size, _own_hits(self.groups, self.G) if self.gated else (blank, blank)
+    unrelated, hits = 0. if self.signed else size, _own_hits(self.groups,
+            self.G) if self.gated else (blank, blank)
     rows = [('mean correlation', _off(self.corr).mean().item(), unrelated),
             ('r_0.1', self.r_01, float(random_share(self.d, .1, self.signed))),
-            ('C_IC', self.c_ic, unrelated), ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank),
-            ('overlap of A_c', self.overlap, 1/len(self.corr)), ('own filters in A_c', *hits),
+            ('C_IC', self.c_ic, unrelated),
+            ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank),
+            ('overlap of A_c', self.overlap, 1/len(self.corr)),
+            ('own filters in A_c', *hits),
             ('within classes', b.within, size), ('between classes', b.between, size),
             ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
     return pd.DataFrame(rows, columns=['measure','value','random'])
@@ -495,10 +563,13 @@ def filter_correlation(
     C = None if G is None else len(_check_gate(G, len(corr)))
     features,labels,C = check_features(features, labels, C)
     if features.shape[1]!=len(corr):
-        raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
+        raise ValueError(f'{features.shape[1]} features and {len(corr)} '
+                         'filters: pass both of one layer')
     own = activation_gate(features, labels, C) if G is None else _check_gate(G)
-    groups = top_filters(features, labels, max(1, len(corr)//C) if m1 is None else m1, C)
-    return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(), _rows(W).shape[1], signed, G is not None)
+    groups = top_filters(features, labels,
+                         max(1, len(corr)//C) if m1 is None else m1, C)
+    return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(),
+                             _rows(W).shape[1], signed, G is not None)
 
 # %% ../nbs/08_correlation.ipynb #eedf322b
 def _edges(G):
@@ -511,7 +582,8 @@ def _box(ax, x, y, w, h):
     if w: ax.add_patch(Rectangle((x-.5, y-.5), w, h, fill=False, ec='C3', lw=.8))
 
 def _scale(im, ax, signed):
-    "Colour bar of a correlation matrix; a point at its end: larger values have the last colour, too"
+    """Colour bar of a correlation matrix; a point at its end: larger values have
+    the last colour, too"""
     extend, label = ('both', 'cos') if signed else ('max', '|cos|')
     ax.figure.colorbar(im, ax=ax, shrink=.7, extend=extend, label=label)
 
@@ -522,25 +594,30 @@ def plot(self:FilterCorrelation, ax=None, title=None, vmax=.5, colorbar=True):
     if ax is None: ax = plt.subplots(figsize=(3.6, 3.4), layout='constrained')[1]
     o, e = block_order(self.G), np.r_[0, _edges(self.G)]
     cmap, vmin = ('RdBu_r', -vmax) if self.signed else ('Greys', 0)
-    im = ax.imshow(self.corr[o][:,o], cmap=cmap, vmin=vmin, vmax=vmax, interpolation='nearest')
+    im = ax.imshow(self.corr[o][:,o], cmap=cmap, vmin=vmin, vmax=vmax,
+                   interpolation='nearest')
     for a,b in zip(e, e[1:]): _box(ax, a, a, b-a, b-a)
     if colorbar: _scale(im, ax, self.signed)
-    sub = f'$r_{{0.1}}$={self.r_01:.3f}  $C_{{IC}}$={self.c_ic:.3f}\nblock score {self.blocks.score:.2f}'
-    ax.set_title(f'{title}\n{sub}' if title else sub, fontsize=9); ax.set(xticks=[], yticks=[])
+    sub = (f'$r_{{0.1}}$={self.r_01:.3f}  $C_{{IC}}$={self.c_ic:.3f}\nblock '
+           f'score {self.blocks.score:.2f}')
+    ax.set_title(f'{title}\n{sub}' if title else sub, fontsize=9)
+    ax.set(xticks=[], yticks=[])
     return ax
 
 # %% ../nbs/08_correlation.ipynb #a68a194d
 def _patches(conv, x):
     "What `conv` multiplies its filters with, one row a position [n,d]"
     mode = conv.padding_mode
-    x = F.pad(x, conv._reversed_padding_repeated_twice, mode='constant' if mode=='zeros' else mode)
+    x = F.pad(x, conv._reversed_padding_repeated_twice,
+              mode='constant' if mode=='zeros' else mode)
     p = F.unfold(x, conv.kernel_size, conv.dilation, 0, conv.stride)
     return p.transpose(1, 2).flatten(0, 1)
 
 # %% ../nbs/08_correlation.ipynb #b4d656c0
 @dataclass
 class PatchMoments:
-    "First and second moments of the patches that the last convolution reads, class by class"
+    """First and second moments of the patches that the last convolution reads,
+    class by class"""
     S:Tensor # Mean of p pᵀ [C,d,d], float64; 0 for a class without images
     mean:Tensor # Mean of p [C,d]
     n:Tensor # Patches of each class [C]
@@ -559,26 +636,34 @@ class PatchMoments:
 class _Moments:
     "Sums over the patches of each class, in 64 bits"
     def __init__(self, conv, limit):
-        if conv.groups > 1: raise ValueError('filters of a grouped convolution read different patches: choose another layer')
+        if conv.groups > 1:
+            raise ValueError('filters of a grouped convolution read different '
+                             'patches: choose another layer')
         self.conv, self.limit, self.n, self.x = conv, limit, None, None
     def start(self, C):
         d = self.conv.weight[0].numel()
         if 8*C*d*d > self.limit:
-            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
-        self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
+            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: '
+                             'raise limit= if there is room')
+        self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64)
+                                  for o in ((), (d,), (d,d)))
     def add(self, c, x):
         p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
-        self.S[c] += (p.T@p).cpu().double(); self.s[c] += p.sum(0).cpu().double(); self.n[c] += len(p)
+        self.S[c] += (p.T@p).cpu().double(); self.s[c] += p.sum(0).cpu().double()
+        self.n[c] += len(p)
 
 # %% ../nbs/08_correlation.ipynb #4e2ebb98
 @patch
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
-    if y.ndim != 1: raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
+    if y.ndim != 1:
+        raise ValueError('images with several classes have no one '
+                         'V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
     for c in y.unique().tolist():
-        for x in self.x[y==c].split(32): self.add(c, x)     # 32 images' patches at a time
+        # 32 images' patches at a time
+        for x in self.x[y==c].split(32): self.add(c, x)
 
 # %% ../nbs/08_correlation.ipynb #18de5d57
 def patch_moments(
@@ -588,27 +673,35 @@ def patch_moments(
     device=None, # Where to run; None: where the model is
     limit:float=4e9 # Bytes that the sums may take: 8*C*d*d
 )->PatchMoments:
-    "One pass that sums up the patches before the last convolution, by class; memory does not grow with N"
+    """One pass that sums up the patches before the last convolution, by class;
+    memory does not grow with N"""
     net, dl = _net(model), _default_dl(model, dl)
     w = next(net.parameters())
-    name = find_conv(net, layer, _feed(_split_batch(next(iter(_ordered(dl))))[0], w.device, w.dtype))
+    name = find_conv(net, layer, _feed(_split_batch(next(iter(_ordered(dl))))[0],
+                                       w.device, w.dtype))
     m = _Moments(conv := net.get_submodule(name), limit)
     def keep(_, args): m.x = args[0].detach()
-    _sweep(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
+    _sweep(net, dl, lambda o: None, m.on_batch, layer,
+           lambda _: [conv.register_forward_pre_hook(keep)], device)
     n = m.n.clamp(min=1)[:,None]
-    return PatchMoments(m.S/n[...,None], m.s/n, m.n, conv.weight.detach().flatten(1).double().cpu(), name)
+    return PatchMoments(m.S/n[...,None], m.s/n, m.n,
+                        conv.weight.detach().flatten(1).double().cpu(), name)
 
 # %% ../nbs/08_correlation.ipynb #34a56cca
 def _check_square(S, share, rank):
     "A second moment, a share and a rank that can be used, or a `ValueError`"
-    if S.ndim!=2 or S.shape[0]!=S.shape[1]: raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
-    if not S.isfinite().all(): raise ValueError('S holds NaN or infinite values: check the images and the weights')
+    if S.ndim!=2 or S.shape[0]!=S.shape[1]:
+        raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
+    if not S.isfinite().all():
+        raise ValueError('S holds NaN or infinite values: check '
+                         'the images and the weights')
     if not 0 < share <= 1: raise ValueError(f'share={share}: pass a share in (0,1]')
     if rank is not None and rank not in range(len(S)+1):
         raise ValueError(f'rank={rank}: pass a whole number from 0 to d={len(S)}')
 
 def _rank_of(ev, share):
-    "How many of the eigenvalues `ev`, largest first, it takes to hold `share` of their sum"
+    """How many of the eigenvalues `ev`, largest first, it takes to hold `share`
+    of their sum"""
     ev = ev.clamp(min=0)
     return int((ev.cumsum(0) < share*ev.sum()*(1-1e-12)).sum()) + 1 if ev.sum()>0 else 0
 
@@ -616,8 +709,11 @@ def _leading(S, r):
     "The `r` strongest eigenvectors of `S` [d,r]; the solver depends on sizes"
     d = len(S)
     if S.is_cuda or d < 500 or r > d//4: return torch.linalg.eigh(S)[1].flip(1)[:,:r]
-    if not 0 < r <= d//32: U = eigh(S.numpy(), subset_by_index=[d-max(1, r), d-1])[1][:,::-1]
-    else: U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
+    if not 0 < r <= d//32:
+        U = eigh(S.numpy(), subset_by_index=[d-max(1, r), d-1])[1][:,::-1]
+    else:
+        U = eigsh(S.numpy(), r,
+                  v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
 # %% ../nbs/08_correlation.ipynb #d39702ef
@@ -646,23 +742,27 @@ def _centred(S, mean, mu):
     return S - m - m.T + torch.outer(mu, mu)
 
 def _about(pm, center):
-    "Second moments of the classes and of all images, about the mean patch or 0; a class without images has 0"
+    """Second moments of the classes and of all images, about the mean patch or
+    0; a class without images has 0"""
     mu = pm.all_mean if center else torch.zeros_like(pm.all_mean)
     S = [_centred(S, m, mu) if n else S for S,m,n in zip(pm.S, pm.mean, pm.n)]
     return S, _centred(pm.all_S, pm.all_mean, mu)
 
 def _response(W, S, S_all):
-    "W S_c W / W S W of each filter and class [K,C]; 0 for filters that answer to nothing"
+    """W S_c W / W S W of each filter and class [K,C]; 0 for filters that answer
+    to nothing"""
     power = lambda M: ((W@M)*W).sum(1)
     every = power(S_all)
-    return torch.stack([power(M) for M in S], 1) / every.masked_fill(every<=0, math.inf)[:,None]
+    return torch.stack([power(M) for M in S],
+                       1) / every.masked_fill(every<=0, math.inf)[:,None]
 
 # %% ../nbs/08_correlation.ipynb #263a5d97
 def _pairs_of(G, seen):
     "Filters and classes [K,C]: own class, other classes, and filters that nobody owns"
     own, seen = own_filters(G).T, seen[None]
     owned = own.any(1)[:,None]
-    return {'own class':own & seen, 'other classes':~own & owned & seen, 'filters nobody owns':~owned & seen}
+    return {'own class':own & seen, 'other classes':~own & owned & seen,
+            'filters nobody owns':~owned & seen}
 
 def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 
@@ -671,7 +771,8 @@ def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 class SubspaceEnergy(Measure):
     "Where filters lie relative to the classes' patch spaces (App. D)"
     energy:Tensor # Share of filter k's squared norm inside V_c [K,C]
-    response:Tensor # Squared response of filter k to class c relative to all images [K,C]
+    # Squared response of filter k to class c relative to all images [K,C]
+    response:Tensor
     rank:Tensor # Directions of V_c [C]; 0 for a class without images or not asked for
     d:int # Weights of a filter
     G:Tensor # Gate or owners [C,K]
@@ -679,14 +780,16 @@ class SubspaceEnergy(Measure):
         rand = (self.rank/self.d).expand_as(self.energy)
         rows = [(n, *(_mean_at(v, at) for v in (self.energy, rand, self.response)))
                 for n,at in _pairs_of(self.G, self.rank>0).items() if at.any()]
-        return pd.DataFrame(rows, columns=['filters and','energy in V_c','random direction','response'])
+        return pd.DataFrame(rows, columns=['filters and','energy in V_c',
+                                           'random direction','response'])
 
 # %% ../nbs/08_correlation.ipynb #e017fbaf
 def _owners_for(pm, G):
     "The gate, checked against the moments"
     G = _check_gate(G, len(pm.W)).cpu()
     if len(G)==len(pm.n): return G
-    raise ValueError(f'the gate has {len(G)} classes and the moments {len(pm.n)}: pass those of one network')
+    raise ValueError(f'the gate has {len(G)} classes and the moments {len(pm.n)}: '
+                     'pass those of one network')
 
 def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
@@ -696,7 +799,8 @@ def _chosen(pm, classes, rank=None):
         raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
-        warnings.warn(f'{seen.sum()} decompositions of {d} x {d} matrices take minutes: classes= needs fewer, '
+        warnings.warn(f'{seen.sum()} decompositions of {d} x {d} matrices take '
+                      'minutes: classes= needs fewer, '
                       f'and rank= up to {d//32} is much faster', stacklevel=3)
     return seen
 
@@ -707,8 +811,11 @@ def subspace_energy(
     rank:int=None, # Directions of every V_c instead
     center:bool=False, # Take the mean patch of all images away first?
     classes:list=None # Numbers of the classes whose V_c to look at; None: all
-)->SubspaceEnergy: # Classes without images, or not in `classes`, have rank 0 and are left out of the means
-    "Energy of each filter inside each class's patch space, own against other classes (App. D)"
+    # Classes without images, or not in `classes`, have rank 0 and are left out of the
+    # means
+)->SubspaceEnergy:
+    """Energy of each filter inside each class's patch space, own against other
+    classes (App. D)"""
     G, (S,S_all) = _owners_for(moments, G), _about(moments, center)
     seen = _chosen(moments, classes, rank)
     U = [leading_space(M, share, rank if o else 0) for M,o in zip(S, seen)]
@@ -719,23 +826,28 @@ def subspace_energy(
 # %% ../nbs/08_correlation.ipynb #9254dd54
 @patch
 def plot(self:SubspaceEnergy, ax=None, title=None):
-    "Each owned filter: energy inside its own class's space against the mean over the others'"
+    """Each owned filter: energy inside its own class's space against the mean
+    over the others'"""
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(3.4, 3.4), layout='constrained')[1]
     own, other, _ = _pairs_of(self.G, self.rank>0).values()
     mean = lambda at: ((self.energy*at).sum(1)/at.sum(1))[own.any(1)]
     top = max(.1, *(1.05*self.energy[own.any(1)]).flatten().tolist())
     r = _mean_at(self.rank/self.d, self.rank>0)
-    ax.plot([0,top], [0,top], color='0.6', lw=1); ax.scatter(mean(other), mean(own), s=14)
-    ax.plot(r, r, 'kx', ms=6); ax.annotate('random ', (r, r), ha='right', va='center', fontsize=7)
-    ax.set(xlim=(0,top), ylim=(0,top), title=title, xlabel="inside other classes' $V_c$",
+    ax.plot([0,top], [0,top], color='0.6', lw=1)
+    ax.scatter(mean(other), mean(own), s=14)
+    ax.plot(r, r, 'kx', ms=6)
+    ax.annotate('random ', (r, r), ha='right', va='center', fontsize=7)
+    ax.set(xlim=(0,top), ylim=(0,top), title=title,
+           xlabel="inside other classes' $V_c$",
            ylabel="inside its own class's $V_c$")
     return ax
 
 # %% ../nbs/08_correlation.ipynb #84602f1d
 @dataclass
 class EnergyCurve(Measure):
-    "Energy of the filters inside the leading r directions of the classes' patches, for every r (App. D)"
+    """Energy of the filters inside the leading r directions of the classes' patches,
+    for every r (App. D)"""
     own:np.ndarray # Filters in their own class's space [R]
     other:np.ndarray # ... in other classes' [R]
     d:int # Weights of a filter
@@ -751,13 +863,16 @@ def energy_curve(
     rank:int=None # The largest r; None: d
 )->EnergyCurve:
     "`subspace_energy` at every rank"
-    G, (S,_), seen = _owners_for(moments, G), _about(moments, center), _chosen(moments, classes, rank)
+    G, (S,_), seen = _owners_for(moments, G), _about(moments,
+            center), _chosen(moments, classes, rank)
     d, at = len(moments.W[0]), seen.nonzero().flatten()
     if rank == 0: raise ValueError('rank=0: the curve starts at one direction')
-    cum = lambda M: (_unit(moments.W)@leading_space(M, rank=d if rank is None else rank)).square().cumsum(1)
+    cum = lambda M: (_unit(moments.W)@leading_space(M,
+            rank=d if rank is None else rank)).square().cumsum(1)
     E = torch.stack([cum(S[c]) for c in at], 1)             # [K,classes,R]
     ps = [o[:,at] for o in list(_pairs_of(G, seen).values())[:2]]
-    return EnergyCurve(*(E[o].mean(0).numpy() if o.any() else np.full(E.shape[2], math.nan) for o in ps), d)
+    return EnergyCurve(*(E[o].mean(0).numpy() if o.any() else np.full(E.shape[2],
+            math.nan) for o in ps), d)
 
 # %% ../nbs/08_correlation.ipynb #f5ba5b2a
 @patch
@@ -766,8 +881,10 @@ def plot(self:EnergyCurve, ax=None, title=None):
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
     d = self.to_df()
-    for o,f in (('own','-'), ('other','-'), ('random','k:')): ax.plot(d['r'], d[o], f, label=o)
-    ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
+    for o,f in (('own','-'), ('other','-'), ('random','k:')):
+        ax.plot(d['r'], d[o], f, label=o)
+    ax.set(xlabel='leading directions $r$', ylabel='energy inside',
+           xscale='log', ylim=(0, 1.02), title=title)
     ax.legend(fontsize=8)
     return ax
 
@@ -780,20 +897,24 @@ class Centres(Measure):
     ari:float # Adjusted Rand index of clusters and classes
     G:Tensor=None # Gate [C,K], if there is one
     @property
-    def purity(self)->float: return (self.counts.diagonal().sum()/self.counts.sum()).item()
+    def purity(self)->float:
+        return (self.counts.diagonal().sum()/self.counts.sum()).item()
     def _cosines(self): return _unit(self.centres.double()) @ _unit(self.G.double()).T
     def _off_row(self, c): return (c.sum(1) - c.diagonal()).div(max(1, len(c)-1))
     def to_df(self):
-        rows = [('purity', self.purity, math.nan), ('adjusted Rand index', self.ari, 0.)]
+        rows = [('purity', self.purity, math.nan),
+                ('adjusted Rand index', self.ari, 0.)]
         if self.G is not None:
             c = self._cosines()
-            rows += [('cosine of centre and gate row', c.diagonal().mean().item(), self._off_row(c).mean().item()),
+            rows += [('cosine of centre and gate row', c.diagonal().mean().item(),
+                      self._off_row(c).mean().item()),
                      ('own filters among the largest', *self.hits())]
         return pd.DataFrame(rows, columns=['measure','value','other classes or chance'])
 
 # %% ../nbs/08_correlation.ipynb #91da9df8
 @patch
-def hits(self:Centres)->tuple: # Share, and what chance gives; NaN (blank) if nobody owns a filter
+# Share, and what chance gives; NaN (blank) if nobody owns a filter
+def hits(self:Centres)->tuple:
     "Own filters among a centre's largest owned ones, as many as the class owns"
     own = own_filters(self.G)
     m, n = own.sum(1), own.sum().item()
@@ -810,15 +931,19 @@ def kmeans_centres(
     n_classes:int=None, # Clusters; None: rows of `G`, or the largest label + 1
     seed:int=0 # Of k-means
 )->Centres:
-    "Cluster the features into as many clusters as classes and match them (App. F); `ValueError` for N < C"
+    """Cluster the features into as many clusters as classes and match them (App.
+    F); `ValueError` for N < C"""
     if G is not None: G = _check_gate(G, np.shape(features)[-1]).cpu()
-    features,labels,C = check_features(features, labels, n_classes or (None if G is None else len(G)))
-    if len(features) < C: raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
+    features,labels,C = check_features(features, labels,
+                                       n_classes or (None if G is None else len(G)))
+    if len(features) < C:
+        raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
     x, y = features.double().cpu().numpy(), labels.cpu().numpy()
     km = KMeans(C, n_init=10, random_state=seed).fit(x)
     counts = np.zeros((C, C), int); np.add.at(counts, (y, km.labels_), 1)
     to = linear_sum_assignment(-counts)[1]                     # cluster of each class
-    centres, counts = (torch.from_numpy(o) for o in (km.cluster_centers_[to], counts[:,to]))
+    centres, counts = (torch.from_numpy(o)
+                       for o in (km.cluster_centers_[to], counts[:,to]))
     return Centres(centres.float(), counts, adjusted_rand_score(y, km.labels_), G)
 
 # %% ../nbs/08_correlation.ipynb #c3a3428f
@@ -829,10 +954,12 @@ def plot(self:Centres, ax=None, title=None):
     if ax is None: ax = plt.subplots(figsize=(5, 2.2), layout='constrained')[1]
     K = self.centres.shape[1]
     o = torch.arange(K) if self.G is None else block_order(self.G)
-    im = ax.imshow(self.centres[:,o], cmap='Greys', aspect='auto', vmin=0, interpolation='nearest')
+    im = ax.imshow(self.centres[:,o], cmap='Greys', aspect='auto',
+                   vmin=0, interpolation='nearest')
     ax.figure.colorbar(im, ax=ax, label='centre')
     e = [] if self.G is None else np.r_[0, _edges(self.G)]
     for c,(a,b) in enumerate(zip(e, e[1:])): _box(ax, a, c, b-a, 1)
     C = len(self.centres)
-    ax.set(xlabel='filter', ylabel='class', title=title, yticks=range(0, C, max(1, C//5)))
+    ax.set(xlabel='filter', ylabel='class', title=title,
+           yticks=range(0, C, max(1, C//5)))
     return ax

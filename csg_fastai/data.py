@@ -40,13 +40,19 @@ def crop_flip(
 
 # %% ../nbs/02_data.ipynb #c9d4d5f5
 class TensorImages:
-    "Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with masks and boxes in the same order"
+    """Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with
+    masks and boxes in the same order"""
     n_inp = 1
-    def __init__(self, images, labels=None, vocab=None, masks=None, boxes=None, loss_func=None): store_attr()
+    def __init__(self, images, labels=None, vocab=None, masks=None,
+                 boxes=None, loss_func=None):
+        store_attr()
     def __len__(self): return len(self.images)
-    def __getitem__(self, i): return (self.images[i],) if self.labels is None else (self.images[i], self.labels[i])
+    def __getitem__(self, i):
+        return ((self.images[i],) if self.labels is None
+                else (self.images[i], self.labels[i]))
     def __repr__(self):
-        return f'TensorImages: {len(self)} x {list(self.images.shape[1:])} {self.images.dtype}, {self.c} classes'
+        return (f'TensorImages: {len(self)} x {list(self.images.shape[1:])} '
+                f'{self.images.dtype}, {self.c} classes')
     c = property(lambda self: len(self.vocab))
     items = property(lambda self: L(self[i] for i in range(len(self))))
 
@@ -62,7 +68,8 @@ def to(self:TensorImages, device):
 def new_empty(self:TensorImages):
     "The same set without images: shapes, class names and loss stay"
     lbl = None if self.labels is None else self.labels[:0].clone()
-    return TensorImages(self.images[:0].clone(), lbl, self.vocab, loss_func=self.loss_func)
+    return TensorImages(self.images[:0].clone(), lbl, self.vocab,
+                        loss_func=self.loss_func)
 
 # %% ../nbs/02_data.ipynb #427bbf9f
 @patch
@@ -78,7 +85,8 @@ def decode(self:TensorImages, o, full=True):
 
 # %% ../nbs/02_data.ipynb #f53ff512
 class TensorDL(TfmdDL):
-    "Batches by indexing one tensor of images; crop, flip and normalise run on whole batches on the images' device"
+    """Batches by indexing one tensor of images; crop, flip and normalise run
+    on whole batches on the images' device"""
     aug_seed,_types,_n_inp = 0,(tuple,[Tensor,Tensor]),1
     def __init__(self,
         dataset:TensorImages, # Images and labels
@@ -87,15 +95,19 @@ class TensorDL(TfmdDL):
         drop_last:bool=False, # Leave out a last batch smaller than `bs`
         pad:int=0, # Zero padding of the random crop, pixels; 0: no crop
         flip:bool=False, # Mirror half of the images
-        mean=0., # Per-channel mean on the scale 0..1 (of float images: on their own scale)
+        # Per-channel mean on the scale 0..1 (of float images: on their own scale)
+        mean=0.,
         std=1., # Per-channel standard deviation, same scale
         augment:bool=None, # Crop and flip? `None`: exactly when shuffling
-        num_workers:int=0, # Kept for fastai's signature: batches are always made in this process
+        # Kept for fastai's signature: batches are always made in this process
+        num_workers:int=0,
         **kwargs
     ):
         self.pad,self.flip,self.augment,self._factors = pad,flip,augment,{}
-        self.mean,self.std = (torch.as_tensor(o, dtype=torch.float32).reshape(-1).cpu() for o in (mean,std))
-        super().__init__(dataset, bs=bs, shuffle=shuffle, drop_last=drop_last, num_workers=0, **kwargs)
+        self.mean,self.std = (torch.as_tensor(o, dtype=torch.float32).reshape(-1).cpu()
+                              for o in (mean,std))
+        super().__init__(dataset, bs=bs, shuffle=shuffle, drop_last=drop_last,
+                         num_workers=0, **kwargs)
 
 # %% ../nbs/02_data.ipynb #6542d959
 def _get_device(self): return self._device
@@ -103,7 +115,8 @@ def _set_device(self, d):
     TfmdDL.device.fset(self, d)
     if self._device is not None: self.dataset.to(self._device)
 
-TensorDL.device = property(_get_device, _set_device, doc="Where the images lie and the batches come out")
+TensorDL.device = property(_get_device, _set_device,
+                           doc="Where the images lie and the batches come out")
 
 # %% ../nbs/02_data.ipynb #96645416
 @patch
@@ -112,7 +125,8 @@ def normalize(self:TensorDL, x):
     key = x.device,x.dtype
     if key not in self._factors:
         mul = 1/self.std/(255 if x.dtype==torch.uint8 else 1)
-        self._factors[key] = [o[:,None,None].to(x.device) for o in (mul, -self.mean/self.std)]
+        self._factors[key] = [o[:,None,None].to(x.device)
+                              for o in (mul, -self.mean/self.std)]
     mul,add = self._factors[key]
     return x.to(torch.float32, copy=True).mul_(mul).add_(add)
 
@@ -140,7 +154,8 @@ def draw(self:TensorDL,
 # %% ../nbs/02_data.ipynb #451e7cac
 @patch
 def batch(self:TensorDL, idx, win=None):
-    "Images `idx`, cropped and flipped by `win` [3,B] where given, normalised, and their labels"
+    """Images `idx`, cropped and flipped by `win` [3,B] where given, normalised,
+    and their labels"""
     x = self.dataset.images[idx]
     if win is not None: x = crop_flip(x, *win, self.pad)
     x = self.normalize(x)
@@ -160,25 +175,30 @@ def create_batches(self:TensorDL, samps):
 # %% ../nbs/02_data.ipynb #c3d55b90
 def _to_image(o, like):
     if isinstance(o, (str,Path)): o = Image.open(o)
-    if not isinstance(o, Image.Image): return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
+    if not isinstance(o, Image.Image):
+        return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
     c,h,w = like.shape[1:]
     o = np.array(o.convert('L' if c==1 else 'RGB').resize((w,h), Image.BILINEAR))
     return torch.as_tensor(o).reshape(h,w,c).permute(2,0,1)
 
 @patch
 def like(self:TensorImages, items):
-    "A set of other images with this one's class names; `items` that are (image, label) tuples keep their labels"
+    """A set of other images with this one's class names; `items` that are (image,
+    label) tuples keep their labels"""
     y = None
     if not isinstance(items, (Tensor,np.ndarray)):
-        if items and isinstance(items[0], tuple): items,y = (list(o) for o in zip(*items))
+        if items and isinstance(items[0], tuple):
+            items,y = (list(o) for o in zip(*items))
         items = torch.stack([_to_image(o, self.images) for o in items])
-    return TensorImages(check_images(items), y if y is None else torch.stack(y), self.vocab, loss_func=self.loss_func)
+    return TensorImages(check_images(items), y if y is None else torch.stack(y),
+                        self.vocab, loss_func=self.loss_func)
 
 # %% ../nbs/02_data.ipynb #f82d3f5a
 @patch
 def new(self:TensorDL, dataset=None, cls=None, **kwargs):
     "A loader like this one with some arguments changed, or over other images"
-    if not isinstance(dataset, (TensorImages,type(None))): dataset = self.dataset.like(dataset)
+    if not isinstance(dataset, (TensorImages,type(None))):
+        dataset = self.dataset.like(dataset)
     mine = {k:getattr(self, k) for k in ('pad','flip','mean','std','augment')}
     return super(TensorDL, self).new(dataset, cls, **merge(mine, kwargs))
 
@@ -188,7 +208,8 @@ def decode(self:TensorDL, b):
     "Normalised batch `b` to images that can show themselves"
     x,*y = to_cpu(b)
     x = self.denorm(x.float()).clamp(0, 1)
-    return ((TensorImageBW if x.shape[1]==1 else TensorImage)(x), *[TensorCategory(o) for o in y])
+    return ((TensorImageBW if x.shape[1]==1 else TensorImage)(x),
+            *[TensorCategory(o) for o in y])
 
 # %% ../nbs/02_data.ipynb #13b5e7ba
 def check_images(
@@ -200,11 +221,14 @@ def check_images(
     if x.ndim==3: x = x[:,None]
     if x.ndim!=4: raise ValueError(f'{name}: expected [N,C,H,W], got {list(x.shape)}')
     if x.shape[-1] in (1,3) and x.shape[1]>4:
-        raise ValueError(f'{name}: channels come last in {list(x.shape)}: use np.moveaxis(x, -1, 1)')
+        raise ValueError(f'{name}: channels come last in {list(x.shape)}: '
+                         'use np.moveaxis(x, -1, 1)')
     if x.dtype==torch.uint8: return x.contiguous()
     if not x.is_floating_point():
-        raise ValueError(f'{name}: expected uint8 or float pixels, got {x.dtype}: use x.astype("uint8")')
-    if not torch.isfinite(x).all(): raise ValueError(f'{name}: pixels hold NaN or infinity')
+        raise ValueError(f'{name}: expected uint8 or float pixels, got '
+                         f'{x.dtype}: use x.astype("uint8")')
+    if not torch.isfinite(x).all():
+        raise ValueError(f'{name}: pixels hold NaN or infinity')
     return x.float().contiguous()
 
 # %% ../nbs/02_data.ipynb #1bf4e9a7
@@ -219,15 +243,18 @@ def check_labels(
     if len(y)!=n: raise ValueError(f'{name}: {len(y)} labels for {n} images')
     if y.is_floating_point(): return _check_weights(y.float(), c, name)
     if y.ndim!=1:
-        raise ValueError(f'{name}: class numbers are [N] and weights [N,c] are float; got {list(y.shape)} {y.dtype}')
+        raise ValueError(f'{name}: class numbers are [N] and weights [N,c] are float; '
+                         f'got {list(y.shape)} {y.dtype}')
     lo,hi = (int(y.min()),int(y.max())) if n else (0,0)
     if lo<0 or (c is not None and hi>=c):
-        raise ValueError(f'{name}: class numbers {lo}..{hi} outside 0..{"" if c is None else c-1}')
+        raise ValueError(f'{name}: class numbers {lo}..{hi} outside '
+                         f'0..{"" if c is None else c-1}')
     return y.long()
 
 def _check_weights(y, c, name):
     if y.ndim!=2 or (c is not None and y.shape[1]!=c):
-        raise ValueError(f'{name}: float labels are weights [N,{c or "c"}], got {list(y.shape)}; '
+        raise ValueError(f'{name}: float labels are weights '
+                         f'[N,{c or "c"}], got {list(y.shape)}; '
                          'class numbers must be integers')
     if not torch.isfinite(y).all() or (y<0).any():
         raise ValueError(f'{name}: weights must be finite and at least 0')
@@ -253,12 +280,15 @@ def _device(device=None):
 # %% ../nbs/02_data.ipynb #be5be278
 def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean, std):
     if drop_last and bs>len(train):
-        raise ValueError(f'bs={bs} but only {len(train)} training images: with drop_last there is no batch; '
+        raise ValueError(f'bs={bs} but only {len(train)} training images: with '
+                         'drop_last there is no batch; '
                          f'use bs<={len(train)} or drop_last=False')
     if mean is None or std is None: mean,std = channel_stats(train.images)
     kw,device = dict(mean=mean, std=std, device=_device(device)), _device(device)
-    trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last, pad=pad, flip=flip, **kw)
-    return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, **kw), path=path, device=device)
+    trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last,
+                   pad=pad, flip=flip, **kw)
+    return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, **kw),
+                       path=path, device=device)
 
 # %% ../nbs/02_data.ipynb #c4ee0c78
 def from_tensors(
@@ -272,21 +302,28 @@ def from_tensors(
     pad:int=0, # Zero padding of the random crop, pixels
     flip:bool=False, # Mirror half of the training images
     mean=None, # Per-channel mean; default: measured on `x_train`. 0: none taken off
-    std=None, # Per-channel standard deviation; default: measured on `x_train`. 1: not scaled
+    # Per-channel standard deviation; default: measured on `x_train`. 1: not scaled
+    std=None,
     masks:tuple=None, # Object masks of the two splits, uint8 [N,H,W]
     boxes:tuple=None, # Object boxes of the two splits, [N,4] as x0,y0,x1,y1
     loss_func=None, # Default: cross entropy
-    drop_last:bool=True, # Leave out the training split's last short batch, as fastai does
+    # Leave out the training split's last short batch, as fastai does
+    drop_last:bool=True,
     path='.', # Where the Learner puts its files
     device=None # Default: the GPU where there is one
 )->DataLoaders:
-    "`DataLoaders` over arrays held in memory; a `ValueError` in one line for arrays that don't fit together"
-    xs = [check_images(x, f'x_{s}') for s,x in zip(('train','valid'), (x_train,x_valid))]
+    """`DataLoaders` over arrays held in memory; a `ValueError` in one line for
+    arrays that don't fit together"""
+    xs = [check_images(x, f'x_{s}') for s,x in zip(('train','valid'),
+                                                   (x_train,x_valid))]
     if xs[0].shape[1:]!=xs[1].shape[1:]:
-        raise ValueError(f'x_train {list(xs[0].shape)} and x_valid {list(xs[1].shape)} differ in size')
+        raise ValueError(f'x_train {list(xs[0].shape)} and x_valid '
+                         f'{list(xs[1].shape)} differ in size')
     c = len(vocab) if vocab is not None else None
-    ys = [check_labels(y, len(x), c, f'y_{s}') for s,x,y in zip(('train','valid'), xs, (y_train,y_valid))]
-    vocab = list(vocab) if vocab is not None else [str(i) for i in range(_n_classes(*ys))]
+    ys = [check_labels(y, len(x), c, f'y_{s}') for s,x,y in zip(('train','valid'),
+            xs, (y_train,y_valid))]
+    vocab = (list(vocab) if vocab is not None
+             else [str(i) for i in range(_n_classes(*ys))])
     loss_func = loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
     for x,m in zip(xs, masks or ()): _check_masks(m, x)
     extra = (masks or (None,)*2, boxes or (None,)*2)
@@ -295,7 +332,8 @@ def from_tensors(
 
 def _check_masks(m, x):
     if len(m)!=len(x) or m.shape[-2:]!=x.shape[-2:]:
-        raise ValueError(f'masks {list(m.shape)} do not fit images {list(x.shape)}: expected [N,H,W]')
+        raise ValueError(f'masks {list(m.shape)} do not fit images '
+                         f'{list(x.shape)}: expected [N,H,W]')
 
 def _n_classes(*ys): return max(y.shape[1] if y.ndim==2 else int(y.max())+1 for y in ys)
 
@@ -303,12 +341,14 @@ def _n_classes(*ys): return max(y.shape[1] if y.ndim==2 else int(y.max())+1 for 
 def norm_stats(
     dls # `DataLoaders` or one loader
 )->tuple: # mean [C], std [C], on the CPU
-    "Mean and standard deviation that `dls` normalises with; (0, 1) where it doesn't normalise"
-    dl = dls.train if hasattr(dls, 'train') else dls
+    """Mean and standard deviation that `dls` normalises with; (0, 1) where it
+    doesn't normalise"""
+    dl = dls.train if isinstance(dls, DataLoaders) else dls
     if isinstance(getattr(dl, 'dl', None), TfmdDL): dl = dl.dl
     if isinstance(dl, TensorDL): return dl.mean, dl.std
     tfm = first(o for o in dl.after_batch.fs if isinstance(o, Normalize))
-    return (tensor([0.]), tensor([1.])) if tfm is None else (tfm.mean.flatten().cpu(), tfm.std.flatten().cpu())
+    if tfm is None: return tensor([0.]), tensor([1.])
+    return tfm.mean.flatten().cpu(), tfm.std.flatten().cpu()
 
 # %% ../nbs/02_data.ipynb #6499a8da
 def digit_tensors(
@@ -319,9 +359,11 @@ def digit_tensors(
     "scikit-learn's digits as tensors, in two splits that keep the classes' shares"
     d = load_digits()
     x = torch.tensor(d.images*255/16, dtype=torch.float32)[:,None]
-    if size!=8: x = F.interpolate(x, size=(size,size), mode='bilinear', align_corners=False)
+    if size!=8:
+        x = F.interpolate(x, size=(size,size), mode='bilinear', align_corners=False)
     x,y = x.round().to(torch.uint8), torch.tensor(d.target, dtype=torch.long)
-    i,j = train_test_split(np.arange(len(y)), test_size=n_test, stratify=d.target, random_state=seed)
+    i,j = train_test_split(np.arange(len(y)), test_size=n_test,
+                           stratify=d.target, random_state=seed)
     return x[i], y[i], x[j], y[j]
 
 # %% ../nbs/02_data.ipynb #b90e3154
@@ -329,7 +371,9 @@ def digits(
     bs:int=64, # Images in a batch
     size:int=8, # Side in pixels
     channels:int=1, # 3: the grey image three times, for networks that expect colour
-    pad:int=0, # Zero padding of the random crop, pixels; 1 is plenty for 8×8. Digits are never mirrored
+    # Zero padding of the random crop, pixels; 1 is plenty for 8×8. Digits are never
+    # mirrored
+    pad:int=0,
     seed:int=0, # Of the split
     n_test:int=540, # Images in the test split
     device=None, # Default: the GPU where there is one
@@ -338,47 +382,61 @@ def digits(
     "Handwritten digits from scikit-learn; `valid` is the test split"
     xt,yt,xv,yv = digit_tensors(size, seed, n_test)
     return from_tensors(xt.repeat(1,channels,1,1), yt, xv.repeat(1,channels,1,1), yv,
-                        vocab=list('0123456789'), bs=bs, pad=pad, device=device, **kwargs)
+                        vocab=list('0123456789'), bs=bs, pad=pad,
+                        device=device, **kwargs)
 
 # %% ../nbs/02_data.ipynb #97a247dd
 def data_home():
-    "Folder to look for data in: the environment variable `CSG_DATA`, else fastai's data folder"
-    return Path(os.environ['CSG_DATA']).expanduser() if os.environ.get('CSG_DATA') else Path(fastai_path('data'))
+    """Folder to look for data in: the environment variable `CSG_DATA`, else fastai's
+    data folder"""
+    return (Path(os.environ['CSG_DATA']).expanduser() if os.environ.get('CSG_DATA')
+            else Path(fastai_path('data')))
 
 # %% ../nbs/02_data.ipynb #9516ce10
 CIFAR_STATS = ([.4914,.4822,.4465], [.2023,.1994,.2010])
 CIFAR_VOCAB = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
 # %% ../nbs/02_data.ipynb #73ed5131
-def _fail(where, what, layout, how, exc=FileNotFoundError): raise exc(f'{where}: {what}. Expected {layout}. {how}')
+def _fail(where, what, layout, how, exc=FileNotFoundError):
+    raise exc(f'{where}: {what}. Expected {layout}. {how}')
 
-_cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or cifar10/{train,test}/CLASS/*.png',
-               'Pass path=, set CSG_DATA, or let cifar10(download=True) fetch it (170 MB)')
+_cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or '
+               'cifar10/{train,test}/CLASS/*.png',
+               'Pass path=, set CSG_DATA, or let '
+               'cifar10(download=True) fetch it (170 MB)')
 
 def _folder(path, names, help):
     "The first of `path/name` or `path` itself that carries one of `names`"
     path = Path(path).expanduser() if path is not None else data_home()
-    if path.is_file(): _fail(path, 'is a file, not a folder', *help, exc=NotADirectoryError)
+    if path.is_file():
+        _fail(path, 'is a file, not a folder', *help, exc=NotADirectoryError)
     if not path.exists(): _fail(path, 'no such folder', *help)
     found = [path/n for n in names if (path/n).is_dir()]
     if path.name in names or (path/'train').is_dir(): found.append(path)
-    return found[0] if found else _fail(path, f'no {" or ".join(names)} folder here', *help)
+    return (found[0] if found else _fail(path,
+                                         f'no {" or ".join(names)} folder here', *help))
 
 # %% ../nbs/02_data.ipynb #60797835
 class _UncheckedCIFAR10(CIFAR10):
-    "torchvision's reader without its MD5 check, which `_damaged` has made, naming the file"
+    """torchvision's reader without its MD5 check, which `_damaged` has made,
+    naming the file"""
     def _check_integrity(self): return True
     def _load_meta(self): self.classes = CIFAR_VOCAB
 
 def _damaged(d, check):
     for f,md5 in CIFAR10.train_list + CIFAR10.test_list:
         if not (d/f).is_file(): return f'{f} is missing'
-        if check and not check_integrity(str(d/f), md5): return f'{f} is damaged (its MD5 sum differs)'
+        if check and not check_integrity(str(d/f), md5):
+            return f'{f} is damaged (its MD5 sum differs)'
 
 def _cifar_batches(d, check):
-    if bad:=_damaged(d, check): _fail(d, bad, *_cifar_help, exc=ValueError if 'damaged' in bad else FileNotFoundError)
+    if bad:=_damaged(d, check):
+        _fail(d, bad, *_cifar_help, exc=ValueError if 'damaged' in bad
+              else FileNotFoundError)
     try: sets = [_UncheckedCIFAR10(str(d.parent), train=t) for t in (True,False)]
-    except Exception as e: _fail(d, f'cannot read a batch ({type(e).__name__}: {e})', *_cifar_help, exc=ValueError)
+    except Exception as e:
+        _fail(d, f'cannot read a batch ({type(e).__name__}: {e})',
+              *_cifar_help, exc=ValueError)
     return sum(((s.data.transpose(0,3,1,2), np.array(s.targets)) for s in sets), ())
 
 # %% ../nbs/02_data.ipynb #71bd7255
@@ -386,12 +444,16 @@ def _class_dirs(d, vocab, help):
     missing = [v for v in vocab if not (d/v).is_dir()]
     if missing: _fail(d, f'no folder for class {", ".join(missing)}', *help)
     exts = ('.png','.jpg','.jpeg')
-    return [(i, sorted(o for o in (d/v).iterdir() if o.suffix.lower() in exts)) for i,v in enumerate(vocab)]
+    return [(i, sorted(o for o in (d/v).iterdir() if o.suffix.lower() in exts))
+            for i,v in enumerate(vocab)]
 
 def _decode(f, size, mode, help):
     try: im = Image.open(f).convert(mode)
-    except Exception as e: _fail(f, f'not a readable image ({type(e).__name__})', *help, exc=ValueError)
-    if im.size!=(size,size): _fail(f, f'image is {im.size[0]}x{im.size[1]}, not {size}x{size}', *help, exc=ValueError)
+    except Exception as e:
+        _fail(f, f'not a readable image ({type(e).__name__})', *help, exc=ValueError)
+    if im.size!=(size,size):
+        _fail(f, f'image is {im.size[0]}x{im.size[1]}, not {size}x{size}',
+              *help, exc=ValueError)
     return np.asarray(im)
 
 def _read_split(d, vocab, size, help):
@@ -428,13 +490,16 @@ def stratified(
 
 # %% ../nbs/02_data.ipynb #18c4b30f
 def cifar10(
-    path=None, # Folder that holds `cifar-10-batches-py` or `cifar10`, or one of these; default `data_home()`
+    # Folder that holds `cifar-10-batches-py` or `cifar10`, or one of these; default
+    # `data_home()`
+    path=None,
     bs:int=256, # Images in a batch, Sec. 4
     n_train:int=None, # Train on so many images, evenly over the classes; default: all
     seed:int=0, # Of that choice
     pad:int=4, # Zero padding of the random crop, pixels
     flip:bool=True, # Mirror half of the training images
-    check:bool=True, # Compare MD5 sums. Pickle files can run code: pass False only for files you trust
+    # Compare MD5 sums. Pickle files can run code: pass False only for files you trust
+    check:bool=True,
     download:bool=False, # Fetch the files where they are absent
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
@@ -442,10 +507,12 @@ def cifar10(
     "CIFAR-10 in memory with the usual crop and flip; `valid` is the test split"
     if download: CIFAR10(str(path or data_home()), download=True)
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
-    xt,yt,xv,yv = _cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check)
+    xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir()
+                   or d.name=='cifar10' else _cifar_batches(d, check))
     if n_train: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
-    return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad, flip=flip, device=device, **kwargs)
+    return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad,
+                        flip=flip, device=device, **kwargs)
 
 # %% ../nbs/02_data.ipynb #891a09c0
 Canvases = namedtuple('Canvases', 'images labels masks boxes')
@@ -456,7 +523,8 @@ def _enlarge(x, side):
 
 def _window(canvas, yx, side):
     at = np.arange(side)
-    return np.arange(len(canvas))[:,None,None], (yx[:,:1]+at)[:,:,None], (yx[:,1:]+at)[:,None,:]
+    return (np.arange(len(canvas))[:,None,None], (yx[:,:1]+at)[:,:,None],
+            (yx[:,1:]+at)[:,None,:])
 
 def _paste(canvas, patch, yx):
     w = _window(canvas, yx, patch.shape[-1])
@@ -468,13 +536,15 @@ def _clash(yx, side):
     return (d & ~np.eye(yx.shape[1], dtype=bool)).any((1,2))
 
 def _places(rng, n, k, size, side, tries=1000):
-    if side>size: raise ValueError(f'a digit of {side} pixels does not fit on a canvas of {size}')
+    if side>size:
+        raise ValueError(f'a digit of {side} pixels does not fit on a canvas of {size}')
     yx,bad = np.zeros((n,k,2), int), np.ones(n, bool)
     for _ in range(tries):
         yx[bad] = rng.randint(0, size-side+1, (bad.sum(),k,2))
         bad = _clash(yx, side)
         if not bad.any(): return yx
-    raise ValueError(f'{k} digits of {side} pixels hardly fit on a canvas of {size}: use a larger size or fewer')
+    raise ValueError(f'{k} digits of {side} pixels hardly fit on a canvas of {size}: '
+                     'use a larger size or fewer')
 
 # %% ../nbs/02_data.ipynb #e964ca1b
 def _pick(rng, y, classes):
@@ -492,7 +562,8 @@ def _distract(rng, canvas, big, y, classes, fragments, noise):
         _paste(canvas, part, rng.randint(0, canvas.shape[-1]-side//2+1, (n,2)))
     for k in range(noise):
         part = rng.randint(0, 256, (n,side//3,side//3))*(rng.rand(n,side//3,side//3)<.5)
-        _paste(canvas, part.astype('uint8'), rng.randint(0, canvas.shape[-1]-side//3+1, (n,2)))
+        _paste(canvas, part.astype('uint8'),
+               rng.randint(0, canvas.shape[-1]-side//3+1, (n,2)))
 
 # %% ../nbs/02_data.ipynb #a15b92a8
 def mask_boxes(
@@ -512,7 +583,8 @@ def mask_boxes(
 INK = 64
 
 def _put_digits(canvas, big, yx):
-    "Wipe the frames and paste digits big [n,k,s,s] at yx [n,k,2]; return their ink [n,k,H,W]"
+    """Wipe the frames and paste digits big [n,k,s,s] at yx [n,k,2]; return their
+    ink [n,k,H,W]"""
     n,k,s,_ = big.shape
     frame,inks = np.pad(canvas, ((0,0),(1,1),(1,1))), []
     for j in range(k): frame[_window(frame, yx[:,j], s+2)] = 0
@@ -534,16 +606,22 @@ def draw_canvases(
     objects:int=1, # Whole digits on each canvas, of different classes; 0: none
     distractors:bool=True, # Fragments of other digits and noise
     seed=0 # Number or list of numbers
-)->Canvases: # images [n,1,H,W], labels [n], masks uint8 [n,H,W] (255: ink), boxes [n,4]; objects>1: [n,objects,...]
-    "Set whole digits among distractors. Without objects the labels are -1, the masks empty"
+    # images [n,1,H,W], labels [n], masks uint8 [n,H,W] (255: ink), boxes [n,4];
+    # objects>1: [n,objects,...]
+)->Canvases:
+    """Set whole digits among distractors. Without objects the labels are -1,
+    the masks empty"""
     rng,y,big = np.random.RandomState(seed), np.asarray(y), _enlarge(x, digit)
     canvas = np.zeros((n,size,size), 'uint8')
     classes = np.argsort(rng.rand(n,10), 1)[:,:max(objects,1)]
     if distractors: _distract(rng, canvas, big, y, classes[:,0], 6, 3)
     yx = _places(rng, n, objects, size, digit)
-    masks = torch.tensor(_put_digits(canvas, big[_pick(rng, y, classes)][:,:objects], yx))
+    masks = torch.tensor(_put_digits(canvas,
+                                     big[_pick(rng, y, classes)][:,:objects], yx))
     lbl = torch.tensor(classes[:,:objects])
-    if objects==0: lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size, size, dtype=torch.uint8)
+    if objects==0:
+        lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size,
+                size, dtype=torch.uint8)
     if objects<2: lbl,masks = lbl[:,0],masks[:,0]
     return Canvases(torch.tensor(canvas)[:,None], lbl, masks, mask_boxes(masks))
 
@@ -553,23 +631,31 @@ def canvases(
     n_test:int=1000, # Test canvases
     size:int=32, # Side of a canvas, pixels
     digit:int=12, # Side of a digit, pixels
-    objects:int=1, # Whole digits on each; above 1 the labels are 0/1 weights [N,10] and the loss binary cross entropy
+    # Whole digits on each; above 1 the labels are 0/1 weights [N,10] and the loss
+    # binary cross entropy
+    objects:int=1,
     distractors:bool=True, # Fragments of other digits and noise
     seed:int=0, # Of the canvases; the split of the digits stays that of `digits()`
     bs:int=64, # Images in a batch
     channels:int=1, # 3: the grey image three times
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
-)->DataLoaders: # `dls.train.masks`, `dls.valid.masks`: uint8 [N,H,W], 255 is ink; `.boxes`: [N,4]
-    "Digits among distractors, with masks and boxes; `valid` is made of test digits only"
-    if objects<1: raise ValueError('canvases to train on need objects>=1; draw_canvases(objects=0) makes empty ones')
+)->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 255 is ink; `.boxes`: [N,4]
+    """Digits among distractors, with masks and boxes; `valid` is made of test
+    digits only"""
+    if objects<1:
+        raise ValueError('canvases to train on need objects>=1; '
+                         'draw_canvases(objects=0) makes empty ones')
     xt,yt,xv,yv = digit_tensors()
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
-    t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv, yv, n_test, seed=[seed,1], **kw)
-    ys = [F.one_hot(o.labels, 10).sum(1).float() if objects>1 else o.labels for o in (t,v)]
+    t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv,
+            yv, n_test, seed=[seed,1], **kw)
+    ys = [F.one_hot(o.labels, 10).sum(1).float() if objects>1
+          else o.labels for o in (t,v)]
     if objects>1: kwargs = merge(dict(loss_func=BCEWithLogitsLossFlat()), kwargs)
     xs = [o.images.repeat(1,channels,1,1) for o in (t,v)]
-    return from_tensors(xs[0], ys[0], xs[1], ys[1], list('0123456789'), bs=bs, masks=(t.masks,v.masks),
+    return from_tensors(xs[0], ys[0], xs[1], ys[1], list('0123456789'),
+                        bs=bs, masks=(t.masks,v.masks),
                         boxes=(t.boxes,v.boxes), device=device, **kwargs)
 
 # %% ../nbs/02_data.ipynb #ceacdc26
@@ -581,16 +667,20 @@ def show_masks(
 ):
     "Images with the outlines of their masks and their labels"
     nrows = math.ceil(max_n/ncols)
-    axs = get_grid(max_n, nrows=nrows, ncols=ncols, figsize=figsize or (1.4*ncols, 1.6*nrows))
+    axs = get_grid(max_n, nrows=nrows, ncols=ncols,
+                   figsize=figsize or (1.4*ncols, 1.6*nrows))
     for i,ax in zip(range(min(max_n, dl.n)), axs):
         x,m = dl.images[i].cpu(), dl.masks[i].cpu().reshape(-1, *dl.masks.shape[-2:])
-        show_image(x if len(x)==3 else x[0], ctx=ax, cmap='gray', title=dl.dataset.label_str(dl.labels[i]))
-        for o,c in zip(m, ('#ff5533','#33aaff','#55dd33','#ffcc33')): ax.contour(o>0, [.5], colors=c, linewidths=1)
+        show_image(x if len(x)==3 else x[0], ctx=ax, cmap='gray',
+                   title=dl.dataset.label_str(dl.labels[i]))
+        for o,c in zip(m, ('#ff5533','#33aaff','#55dd33','#ffcc33')):
+            ax.contour(o>0, [.5], colors=c, linewidths=1)
 
 # %% ../nbs/02_data.ipynb #f8da41fa
 VOC_VOCAB = 'bird cat dog cow horse sheep'.split()
 _voc_help = ('voc_animals/{train,test}/{img/CLASS/ID.jpg,mask/CLASS/ID.png}',
-             'Make it from VOC2010 and PASCAL-Part with voc_part_preprocess, then pass path= or set CSG_DATA')
+             'Make it from VOC2010 and PASCAL-Part with voc_part_preprocess, then '
+             'pass path= or set CSG_DATA')
 
 def _read_masks(fs, d, size):
     ms = [d/f.parent.name/f'{f.stem}.png' for f in fs]
@@ -608,15 +698,18 @@ def voc(
     flip:bool=True, # Mirror half of the training images
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
-)->DataLoaders: # `dls.train.masks`, `dls.valid.masks`: uint8 [N,H,W], 0/128/255; `.boxes`: of the 255 part
-    "Animal crops in memory with ImageNet's mean and std, and their masks; `valid` is the test split"
+)->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 0/128/255; `.boxes`: of 255
+    """Animal crops in memory with ImageNet's mean and std, and their masks; `valid`
+    is the test split"""
     d = _folder(path, ('voc_animals',), _voc_help)
     classes = classes or [c for c in VOC_VOCAB if (d/'train'/'img'/c).is_dir()]
     if not classes: _fail(d, 'no class folders under train/img', *_voc_help)
     sets = [_read_split(d/s/'img', classes, size, _voc_help) for s in ('train','test')]
     masks = [_read_masks(o[2], d/s/'mask', size) for s,o in zip(('train','test'), sets)]
-    boxes,kwargs = [mask_boxes(m==255) for m in masks], merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
-    return from_tensors(*sets[0][:2], *sets[1][:2], classes, bs=bs, pad=pad, flip=flip, masks=masks,
+    boxes,kwargs = [mask_boxes(m==255)
+            for m in masks], merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
+    return from_tensors(*sets[0][:2], *sets[1][:2], classes, bs=bs,
+                        pad=pad, flip=flip, masks=masks,
                         boxes=boxes, device=device, **kwargs)
 
 # %% ../nbs/02_data.ipynb #9d1114b0
@@ -654,17 +747,22 @@ def voc_split(
 def _voc_objects(f):
     "(class, mask [H,W]) of every object in a PASCAL-Part .mat file"
     try: objs = scipy.io.loadmat(f)['anno']['objects'][0,0].ravel()
-    except Exception as e: raise ValueError(f'{f}: not a PASCAL-Part annotation ({type(e).__name__}: {e})') from None
+    except Exception as e:
+        raise ValueError(f'{f}: not a PASCAL-Part annotation '
+                         f'({type(e).__name__}: {e})') from None
     return [(str(o['class'].item()), np.asarray(o['mask'])) for o in objs]
 
 # %% ../nbs/02_data.ipynb #52ad9468
-_part_help = ('JPEGImages/*.jpg and ImageSets/Main/trainval.txt in root, Annotations_Part *.mat files in anno',
-              'Get VOCtrainval_03-May-2010.tar (PASCAL VOC) and trainval.tar.gz (PASCAL-Part) and unpack both')
+_part_help = ('JPEGImages/*.jpg and ImageSets/Main/trainval.txt in root, '
+              'Annotations_Part *.mat files in anno',
+              'Get VOCtrainval_03-May-2010.tar (PASCAL VOC) and trainval.tar.gz '
+              '(PASCAL-Part) and unpack both')
 
 def _save_object(im, mask, dest, split, cls, id, size):
     box = square_box(mask)
     if box[0]==box[1] or box[2]==box[3]: return None
-    for kind,a,ext,how in (('img',im,'jpg',Image.LANCZOS), ('mask',((mask>0)*255).astype('uint8'),'png',Image.NEAREST)):
+    for kind,a,ext,how in (('img',im,'jpg',Image.LANCZOS),
+                           ('mask',((mask>0)*255).astype('uint8'),'png',Image.NEAREST)):
         f = dest/split/kind/cls/f'{id}.{ext}'
         f.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(cut_box(a, box)).resize((size,size), how).save(f)
@@ -679,46 +777,62 @@ def voc_part_preprocess(
     classes:list=VOC_VOCAB, # Classes to keep
     seed:int=0 # Of the split by image
 )->Path: # The new folder, for `voc`
-    "Cut every animal out of VOC2010 as the paper does. Objects of one pixel have no square and are left out"
+    """Cut every animal out of VOC2010 as the paper does. Objects of one pixel
+    have no square and are left out"""
     root,anno,dest = Path(root),Path(anno),Path(dest)/'voc_animals'
     lst,mats = root/'ImageSets'/'Main'/'trainval.txt', sorted(anno.glob('*.mat'))
-    for ok,d in ((lst.is_file(),lst), (mats,anno)): ok or _fail(d, 'not found or empty', *_part_help)
-    if dest.exists(): raise FileExistsError(f'{dest} exists: remove it or choose another dest')
+    for ok,d in ((lst.is_file(),lst), (mats,anno)):
+        ok or _fail(d, 'not found or empty', *_part_help)
+    if dest.exists():
+        raise FileExistsError(f'{dest} exists: remove it or choose another dest')
     ids,rows = lst.read_text().split(), []
     train = voc_split(ids, seed=seed)
-    for f in mats: rows += _cut_objects(f, root, dest, 'train' if f.stem in train else 'test', size, classes)
+    for f in mats:
+        rows += _cut_objects(f, root, dest,
+                             'train' if f.stem in train else 'test', size, classes)
     return _write_table(rows, dest)
 
 def _cut_objects(f, root, dest, split, size, classes):
     objs = [(k,c,m) for k,(c,m) in enumerate(_voc_objects(f), 1) if c in classes]
     if not objs: return []
     jpg = root/'JPEGImages'/f'{f.stem}.jpg'
-    if not jpg.is_file(): _fail(jpg, 'the photograph of an annotation is missing', *_part_help)
+    if not jpg.is_file():
+        _fail(jpg, 'the photograph of an annotation is missing', *_part_help)
     im = np.asarray(Image.open(jpg).convert('RGB'))
     for _,c,m in objs:
-        if m.shape!=im.shape[:2]: raise ValueError(f'{f}: mask {m.shape} does not fit photograph {im.shape[:2]}')
-    return [r for k,c,m in objs if (r:=_save_object(im, m, dest, split, c, f'{f.stem}_{k:02d}', size))]
+        if m.shape!=im.shape[:2]:
+            raise ValueError(f'{f}: mask {m.shape} does not fit '
+                             f'photograph {im.shape[:2]}')
+    return [r for k,c,m in objs if (r:=_save_object(im, m, dest, split,
+                                                    c, f'{f.stem}_{k:02d}', size))]
 
 def _write_table(rows, dest):
-    if not rows: raise ValueError(f'{dest}: no object of the wanted classes in the annotations')
+    if not rows:
+        raise ValueError(f'{dest}: no object of the wanted classes in the annotations')
     with open(dest/'metadata.csv', 'w', newline='') as o:
         w = csv.DictWriter(o, rows[0].keys()); w.writeheader(); w.writerows(rows)
     return dest
 
 # %% ../nbs/02_data.ipynb #b6f1fff1
-_imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG with the same classes in both',
-                  'Arrange the images so and pass path=, or set CSG_DATA to the folder that holds imagenet/')
+_imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG '
+                  'with the same classes in both',
+                  'Arrange the images so and pass path=, or set CSG_DATA to the '
+                  'folder that holds imagenet/')
 
 def _check_imagenet(d):
     for s in ('train','val'):
         if not (d/s).is_dir(): _fail(d, f'no {s} folder here', *_imagenet_help)
     a,b = ({o.name for o in (d/s).iterdir() if o.is_dir()} for s in ('train','val'))
     if not a: _fail(d/'train', 'no class folders', *_imagenet_help)
-    if a!=b: _fail(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}', *_imagenet_help)
+    if a!=b:
+        _fail(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}',
+              *_imagenet_help)
 
 # %% ../nbs/02_data.ipynb #488e456c
 def imagenet(
-    path=None, # Folder with `train` and `val`, or the one that holds it as `imagenet`; default `data_home()`
+    # Folder with `train` and `val`, or the one that holds it as `imagenet`; default
+    # `data_home()`
+    path=None,
     bs:int=256, # Images in a batch (of each process)
     size:int=224, # Side of the crop, pixels
     num_workers:int=None, # Processes that read and crop; default: fastai's
@@ -728,12 +842,15 @@ def imagenet(
     "Any set in ImageNet's folder layout through fastai's image pipeline"
     d = _folder(path, ('imagenet',), _imagenet_help)
     _check_imagenet(d)
-    return ImageDataLoaders.from_folder(d, train='train', valid='val', bs=bs, num_workers=num_workers,
-        item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()], device=_device(device),
+    return ImageDataLoaders.from_folder(d, train='train', valid='val',
+                                        bs=bs, num_workers=num_workers,
+        item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()],
+        device=_device(device),
         batch_tfms=Normalize.from_stats(*imagenet_stats), **kwargs)
 
 # %% ../nbs/02_data.ipynb #7bbecb21
-DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10, voc=voc, imagenet=imagenet)
+DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10,
+                voc=voc, imagenet=imagenet)
 
 def get_dls(
     name:str, # 'digits', 'canvases', 'cifar10', 'voc' or 'imagenet'
@@ -750,14 +867,17 @@ def _digest(h, dl):
     if isinstance(dl, TensorDL):
         for o in (dl.dataset.images, dl.dataset.labels):
             h.update(f'{list(o.shape)} {o.dtype}'.encode())
-            for i in range(0, len(o), 4096): h.update(o[i:i+4096].cpu().contiguous().numpy().data)
+            for i in range(0, len(o), 4096):
+                h.update(o[i:i+4096].cpu().contiguous().numpy().data)
     else:
-        for f in sorted(map(Path, dl.items)): h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}'.encode())
+        for f in sorted(map(Path, dl.items)):
+            h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}'.encode())
 
 def checksum(
     dls:DataLoaders # Any of this page's
 )->str: # 64 hexadecimal digits
-    "SHA-256 of images and labels of both splits, whatever the device, batch size or order"
+    """SHA-256 of images and labels of both splits, whatever the device, batch
+    size or order"""
     h = hashlib.sha256()
     for dl in (dls.train, dls.valid): _digest(h, dl)
     return h.hexdigest()

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
-from .activations import Measure, _default_dl, _feed, _model_of, _n_images, _plain_data, _split_batch
+from .activations import (Measure, _default_dl, _feed, _model_of,
+                                    _n_images, _plain_data, _split_batch)
 from .models import _logits, _restore, _state, _untouched
 
 # %% ../nbs/09a_faithfulness.ipynb #bb400d87
@@ -25,10 +26,14 @@ def check_maps(
     name:str='maps' # What to call it in an error
 )->Tensor: # [B,H,W] float32, without a gradient
     "Maps that fit the images, or a `ValueError`"
-    if not isinstance(m, Tensor): raise ValueError(f'{name}: a {type(m).__name__}, not a tensor [B,H,W]')
+    if not isinstance(m, Tensor):
+        raise ValueError(f'{name}: a {type(m).__name__}, not a tensor [B,H,W]')
     want = (len(x), *x.shape[2:])
-    if m.shape != want: raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for images {tuple(x.shape)}: '
-                                         f'make them {want}, F.interpolate resizes them')
+    if m.shape != want:
+        raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for '
+                         f'images {tuple(x.shape)}: '
+                                         f'make them {want}, '
+                                         'F.interpolate resizes them')
     m = m.detach().as_subclass(Tensor).float()
     if not m.isfinite().all(): raise ValueError(f'{name}: maps hold NaN or infinity')
     return m
@@ -37,7 +42,8 @@ def check_maps(
 def _check_images(x, y):
     if x.ndim != 4: raise ValueError(f'images must be [B,C,H,W], got {tuple(x.shape)}')
     if y.ndim != 1 or y.is_floating_point() or len(y) != len(x):
-        raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} images: pass class numbers [B]')
+        raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} '
+                         'images: pass class numbers [B]')
 
 def _make_maps(fn, model, x, y, bs, name='maps'):
     "`fn` on parts of at most `bs` images, in evaluation mode"
@@ -70,7 +76,8 @@ def pixel_rank(
 )->Tensor: # int64 [B,H,W]; 0 is the pixel with the largest value
     "Each pixel's place when pixels are taken from the largest value to the smallest"
     m = maps.flatten(1)
-    mix = torch.rand(m.shape, generator=torch.Generator().manual_seed(seed)).argsort(1).to(m.device)
+    mix = torch.rand(m.shape,
+            generator=torch.Generator().manual_seed(seed)).argsort(1).to(m.device)
     idx = mix.gather(1, m.gather(1, mix).argsort(dim=1, descending=True, stable=True))
     rank = torch.arange(m.shape[1], device=m.device).expand_as(idx)
     return torch.empty_like(idx).scatter_(1, idx, rank).view(maps.shape)
@@ -85,7 +92,8 @@ def blurred(
     x:Tensor, # Images [B,C,H,W]
     sigma:float=1/8 # Standard deviation of the Gaussian, as a share of height and width
 )->Tensor: # [B,C,H,W]
-    "Images without their details; beyond the border there is nothing, and the weights sum to 1"
+    """Images without their details; beyond the border there is nothing, and the
+    weights sum to 1"""
     h,w = x.shape[2:]
     return _blur_matrix(h, sigma*h, x) @ x @ _blur_matrix(w, sigma*w, x).T
 
@@ -105,7 +113,8 @@ def empty_images(
 SCORES = dict(prob=lambda z: z.float().softmax(1), logit=lambda z: z.float())
 
 def _one_part(model, start, end, y, rank, i, n, score):
-    "Scores of the images `i` with their first `n` pixels from `end`, the others from `start`"
+    """Scores of the images `i` with their first `n` pixels from `end`, the others
+    from `start`"""
     z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
     return SCORES[score](_logits(model(z))).gather(1, y[i][:,None])[:,0]
 
@@ -129,13 +138,17 @@ def insertion_deletion(
     score:str='prob', # 'prob' of the class, or its 'logit'
     seed:int=0 # Of the order among equal values
 )->tuple: # insertion, deletion: scores of class y [B,steps+1]
-    "Scores while pixels go into an empty image, and out of the whole one, the most important first"
+    """Scores while pixels go into an empty image, and out of the whole one, the
+    most important first"""
     _check_images(x, y)
-    if score not in SCORES: raise ValueError(f'score={score!r}: use one of {", ".join(SCORES)}')
+    if score not in SCORES:
+        raise ValueError(f'score={score!r}: use one of {", ".join(SCORES)}')
     for k,v in dict(steps=steps, bs=bs).items():
-        if v != int(v) or v < 1: raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
+        if v != int(v) or v < 1:
+            raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
     rank,empty = pixel_rank(check_maps(maps, x), seed),empty_images(x, base)
-    return tuple(_curve(model, *o, y, rank, steps, bs, score) for o in ((empty, x), (x, empty)))
+    return tuple(_curve(model, *o, y, rank, steps, bs, score)
+                 for o in ((empty, x), (x, empty)))
 
 def auc(curve): # [...,S+1] -> [...]
     "Area under curves over the shares 0 to 1, by trapezoids"
@@ -143,8 +156,10 @@ def auc(curve): # [...,S+1] -> [...]
 
 # %% ../nbs/09a_faithfulness.ipynb #a331335e
 def _some(learn, dl, n):
-    "`n` images and class numbers of a loader, evenly spread over it; a pair (x,y) stays as it is"
-    if isinstance(dl, (tuple,list)): x,y = (torch.as_tensor(o) for o in dl); _check_images(x, y); return x,y
+    """`n` images and class numbers of a loader, evenly spread over it; a pair
+    (x,y) stays as it is"""
+    if isinstance(dl, (tuple,list)):
+        x,y = (torch.as_tensor(o) for o in dl); _check_images(x, y); return x,y
     dl = _default_dl(learn, dl)
     xs,ys,start,N = [],[],0,_n_images(dl)
     want = set(range(n)) if not N else {int(i*N/min(n, N)) for i in range(min(n, N))}
@@ -152,7 +167,8 @@ def _some(learn, dl, n):
         for b in dl:
             (x,),y = _split_batch(b)
             at = [i for i in range(len(x)) if start+i in want]
-            xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device)); start += len(x)
+            xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device))
+            start += len(x)
     x,y = torch.cat(xs),torch.cat(ys)
     _check_images(x, y)
     return x,y
@@ -164,7 +180,8 @@ def _named(maps):
     "Functions of maps by name, with those that know nothing at the end"
     if callable(maps): maps = {getattr(maps, '__name__', 'maps'):maps}
     if not isinstance(maps, dict) or not maps or not all(map(callable, maps.values())):
-        raise ValueError('maps: pass a function of (model, x, y), or a dict of them by name')
+        raise ValueError('maps: pass a function of (model, x, y), '
+                         'or a dict of them by name')
     return {**maps, **{k:v for k,v in NOTHING.items() if k not in maps}}
 
 def _setup(learn, dl, n, maps):
@@ -188,28 +205,36 @@ class Faithfulness(Measure):
 
 def _mean_pm(v):
     "Mean, and half the width of its 95 % interval over the images"
-    return v.mean().item(), 1.96*v.std().item()/math.sqrt(len(v)) if len(v) > 1 else math.nan
+    return (v.mean().item(), 1.96*v.std().item()/math.sqrt(len(v))
+            if len(v) > 1 else math.nan)
 
 @patch
 def to_df(self:Faithfulness)->pd.DataFrame:
     "Mean area under the curves of each map; ± is half of a 95 % interval over images"
-    rows = {k:[f(o) for f,o in zip((_mean_pm, _mean_pm), v)] for k,v in self.aucs.items()}
+    rows = {k:[f(o) for f,o in zip((_mean_pm, _mean_pm), v)]
+            for k,v in self.aucs.items()}
     cols = 'insertion', 'insertion ±', 'deletion', 'deletion ±'
-    return pd.DataFrame([[*a, *b] for a,b in rows.values()], columns=cols, index=pd.Index(rows, name='map'))
+    return pd.DataFrame([[*a, *b] for a,b in rows.values()], columns=cols,
+                        index=pd.Index(rows, name='map'))
 
 # %% ../nbs/09a_faithfulness.ipynb #96e43898
 def faithfulness(
     learn, # Learner or network
     maps, # Function of (model, x, y) that gives [B,H,W], or a dict of them by name
-    dl=None, # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
+    # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
+    dl=None,
     n:int=64, # Images, spread evenly over the loader
-    base='blur', steps:int=16, bs:int=64, score:str='prob', seed:int=0, # As in `insertion_deletion`
+    # As in `insertion_deletion`
+    base='blur', steps:int=16, bs:int=64, score:str='prob', seed:int=0,
     title:str='' # Of the network
 )->Faithfulness:
-    "Insertion and deletion of maps, beside those of a random map and of a blob in the middle"
+    """Insertion and deletion of maps, beside those of a random map and of a blob
+    in the middle"""
     model,x,y,maps = _setup(learn, dl, n, maps)
-    with _untouched(model): ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
-    cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed)) for k,m in ms.items()}
+    with _untouched(model):
+        ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
+    cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y,
+            m, base, steps, bs, score, seed)) for k,m in ms.items()}
     return Faithfulness(cs, base if isinstance(base, str) else 'given', score, title)
 
 # %% ../nbs/09a_faithfulness.ipynb #27dffd68
@@ -217,14 +242,19 @@ def faithfulness(
 def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
     "Mean curves, one axes for each of `which`; the maps that know nothing are dotted"
     import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(1, len(which), figsize=(4*len(which), 2.8), layout='constrained', sharey=True, squeeze=False)[1][0]
+    if ax is None:
+        ax = plt.subplots(1, len(which), figsize=(4*len(which), 2.8),
+                          layout='constrained', sharey=True, squeeze=False)[1][0]
     axs = [ax] if not isinstance(ax, (list,tuple,np.ndarray)) else list(ax)
     for a,w in zip(axs, which):
         for k,v in self.curves.items():
             c = v[w == 'deletion'].mean(0)
-            grey = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
-            a.plot(np.linspace(0, 1, len(c)), c, label=f'{k}: {auc(c):.3f}', **{**grey, **kw})
-        a.set(title=f'{self.title} {w}'.strip(), xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
+            grey = (dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k])
+                    if k in NOTHING else {})
+            a.plot(np.linspace(0, 1, len(c)), c,
+                   label=f'{k}: {auc(c):.3f}', **{**grey, **kw})
+        a.set(title=f'{self.title} {w}'.strip(), xlabel='share of pixels put in'
+              if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
     return axs
@@ -239,7 +269,9 @@ def weight_layers(
         own = list(m.parameters(recurse=False))
         if any(p.ndim > 1 for p in own): groups[name] = [m]
         elif own and groups: list(groups.values())[-1].append(m)
-    if not groups: raise ValueError('the network has no layer with weights: there is nothing to randomise')
+    if not groups:
+        raise ValueError('the network has no layer with weights: '
+                         'there is nothing to randomise')
     return dict(reversed(groups.items()))
 
 # %% ../nbs/09a_faithfulness.ipynb #a71c8624
@@ -248,7 +280,8 @@ def keep_weights(
     model:nn.Module
 ):
     "Afterwards `model` is what it was before, bit for bit, also after an error"
-    ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(), p.requires_grad) for p in model.parameters()]
+    ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(),
+           p.requires_grad) for p in model.parameters()]
     saved = _state(model)
     try: yield model
     finally:
@@ -261,11 +294,14 @@ def keep_weights(
 
 # %% ../nbs/09a_faithfulness.ipynb #80395fa2
 def _shuffle(m, g):
-    for p in m.parameters(recurse=False): p.copy_(p.flatten()[torch.randperm(p.numel(), generator=g).to(p.device)].view_as(p))
+    for p in m.parameters(recurse=False):
+        p.copy_(p.flatten()[torch.randperm(p.numel(),
+                                           generator=g).to(p.device)].view_as(p))
 
 def _reset(m, g):
     if not hasattr(m, 'reset_parameters'):
-        raise ValueError(f"a {type(m).__name__} can't reset its parameters: use by='shuffle'")
+        raise ValueError(f"a {type(m).__name__} can't reset its "
+                         "parameters: use by='shuffle'")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(g.initial_seed()); m.reset_parameters()
 
@@ -273,7 +309,8 @@ RANDOM = dict(shuffle=_shuffle, reset=_reset)
 
 def randomise(
     modules:list, # Of one layer, from `weight_layers`
-    by:str='shuffle', # 'shuffle' the weights within each tensor, or 'reset' them as at the start
+    # 'shuffle' the weights within each tensor, or 'reset' them as at the start
+    by:str='shuffle',
     seed:int=0
 ):
     "Make the weights of modules random, in place"
@@ -285,9 +322,12 @@ def randomise(
 def _ranks(m):
     "Ranks [B,P] of the values in each row, equal ones share their mean rank"
     s,idx = m.sort(1)
-    new = torch.cat([torch.zeros_like(s[:,:1]), (s.diff(dim=1) != 0).to(s)], 1).cumsum(1).long()   # number of the group
+    # number of the group
+    new = torch.cat([torch.zeros_like(s[:,:1]), (s.diff(dim=1) != 0).to(s)],
+                    1).cumsum(1).long()
     pos = torch.arange(m.shape[1], device=m.device, dtype=torch.float64).expand(m.shape)
-    tot,cnt = (torch.zeros_like(pos).scatter_add_(1, new, o) for o in (pos, torch.ones_like(pos)))
+    tot,cnt = (torch.zeros_like(pos).scatter_add_(1, new, o)
+               for o in (pos, torch.ones_like(pos)))
     return torch.empty_like(pos).scatter_(1, idx, (tot/cnt.clamp(min=1)).gather(1, new))
 
 def spearman(
@@ -295,7 +335,8 @@ def spearman(
     b:Tensor # Maps [B,H,W]
 )->Tensor: # [B]; NaN where a map is constant
     "Rank correlation of maps, image by image"
-    a,b = (o - o.mean(1, keepdim=True) for o in (_ranks(a.flatten(1)), _ranks(b.flatten(1))))
+    a,b = (o - o.mean(1, keepdim=True) for o in (_ranks(a.flatten(1)),
+                                                 _ranks(b.flatten(1))))
     return ((a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1))).float()
 
 # %% ../nbs/09a_faithfulness.ipynb #e87033b1
@@ -309,13 +350,16 @@ def ssim(
     b:Tensor, # Maps [B,H,W]
     window:int=7 # Side of the windows that are compared, pixels
 )->Tensor: # [B]
-    "Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over square windows with equal weights"
+    """Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over
+    square windows with equal weights"""
     w = min(window, *a.shape[1:])
     pool = lambda o: F.avg_pool2d(o[:,None], w, 1)[:,0]
     a,b = (_unit(o.double()) for o in (a, b))
-    ma,mb,k = pool(a),pool(b),w*w/(w*w-1)                  # k: sample variances, as scikit-image has them
+    # k: sample variances, as scikit-image has them
+    ma,mb,k = pool(a),pool(b),w*w/(w*w-1)
     va,vb,cov = k*(pool(a*a) - ma**2),k*(pool(b*b) - mb**2),k*(pool(a*b) - ma*mb)
-    s = ((2*ma*mb + .01**2)*(2*cov + .03**2))/((ma**2 + mb**2 + .01**2)*(va + vb + .03**2))
+    s = ((2*ma*mb + .01**2)*(2*cov + .03**2)
+         /((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
     return s.mean((1,2)).float()
 
 # %% ../nbs/09a_faithfulness.ipynb #65df6828
@@ -324,7 +368,8 @@ class Sanity(Measure):
     "How alike maps are before and after weights were made random"
     scores:dict # Name -> [L+1,2,N]: layers and the floor last; Spearman, SSIM; images
     layers:list # Names, in the order in which they were made random
-    accuracy:list # Share of the images that the network still puts into their class, after each
+    # Share of the images that the network still puts into their class, after each
+    accuracy:list
     order:str='cascade'
     title:str='' # Of the network
 
@@ -333,10 +378,13 @@ def to_df(self:Sanity)->pd.DataFrame:
     "Means over images; ± is half of a 95 % interval. `other image`: the floor"
     rows = []
     for k,s in self.scores.items():
-        for l,(r,q),acc in zip([*self.layers, 'other image'], s, [*self.accuracy, math.nan]):
+        for l,(r,q),acc in zip([*self.layers, 'other image'], s,
+                               [*self.accuracy, math.nan]):
             r = r[~r.isnan()]                              # a constant map has no ranks
-            rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2), *_mean_pm(q), acc])
-    return pd.DataFrame(rows, columns=['map', 'layer', 'spearman', 'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
+            rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2),
+                         *_mean_pm(q), acc])
+    return pd.DataFrame(rows, columns=['map', 'layer', 'spearman',
+                                       'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
 
 # %% ../nbs/09a_faithfulness.ipynb #42e29074
 def _likeness(a, b, absolute):
@@ -345,35 +393,43 @@ def _likeness(a, b, absolute):
 
 def _stages(model, names, order, by, seed):
     "Make one layer after the other random; within `keep_weights`"
-    groups,first = weight_layers(model),{k:v.clone() for k,v in model.state_dict().items()}
+    groups,first = weight_layers(model),{k:v.clone()
+                                         for k,v in model.state_dict().items()}
     for i,l in enumerate(names):
         if order == 'independent': model.load_state_dict(first)
         randomise(groups[l], by, seed+i)
         yield l
 
 def _check_sanity(model, order, by, layers):
-    for k,v,ok in (('order', order, ('cascade','independent')), ('by', by, tuple(RANDOM))):
+    for k,v,ok in (('order', order, ('cascade','independent')),
+                   ('by', by, tuple(RANDOM))):
         if v not in ok: raise ValueError(f'{k}={v!r}: use {" or ".join(map(repr, ok))}')
     names = list(weight_layers(model))
     for l in layers or []:
-        if l not in names: raise ValueError(f'no layer {l!r} with weights: there are {", ".join(names)}')
+        if l not in names:
+            raise ValueError(f'no layer {l!r} with weights: '
+                             f'there are {", ".join(names)}')
     return list(layers or names)
 
 # %% ../nbs/09a_faithfulness.ipynb #b0402dec
 def sanity(
     learn, # Learner or network
     maps, # Function of (model, x, y) that gives [B,H,W], or a dict of them by name
-    dl=None, # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
+    # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
+    dl=None,
     n:int=64, # Images, spread evenly over the loader
-    order:str='cascade', # 'cascade': layers stay random; 'independent': one layer at a time
+    # 'cascade': layers stay random; 'independent': one layer at a time
+    order:str='cascade',
     by:str='shuffle', # 'shuffle' the weights, or 'reset' them
-    layers:list=None, # Names from `weight_layers`; None: all, from the output to the input
+    # Names from `weight_layers`; None: all, from the output to the input
+    layers:list=None,
     absolute:bool=False, # Compare the maps' sizes, without their signs
     bs:int=64, # Images at a time
     seed:int=0,
     title:str='' # Of the network
 )->Sanity:
-    "Are maps other ones when the weights are random? (Adebayo et al. 2018); the network is left as it was"
+    """Are maps other ones when the weights are random? (Adebayo et al. 2018);
+    the network is left as it was"""
     model,x,y,maps = _setup(learn, dl, n, maps)
     names = _check_sanity(model, order, by, layers)
     make = lambda: {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
@@ -382,7 +438,8 @@ def sanity(
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
             for k,m in make().items(): out[k].append(_likeness(was[k], m, absolute))
-            accs.append((torch.cat([_logits(model(o)) for o in x.split(bs)]).argmax(1) == y).float().mean().item())
+            accs.append((torch.cat([_logits(model(o))
+                    for o in x.split(bs)]).argmax(1) == y).float().mean().item())
     for k,m in was.items(): out[k].append(_likeness(m, m.roll(1, 0), absolute))
     return Sanity({k:torch.stack(v) for k,v in out.items()}, names, accs, order, title)
 
@@ -391,13 +448,19 @@ def sanity(
 def plot(self:Sanity, ax=None, measure='spearman', **kw):
     "Similarity after each layer; dashed: maps of different images"
     import matplotlib.pyplot as plt
-    if measure not in ('spearman','ssim'): raise ValueError(f"measure={measure!r}: use 'spearman' or 'ssim'")
-    if ax is None: ax = plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8), layout='constrained')[1]
+    if measure not in ('spearman','ssim'):
+        raise ValueError(f"measure={measure!r}: use 'spearman' or 'ssim'")
+    if ax is None:
+        ax = plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8),
+                          layout='constrained')[1]
     for i,(k,g) in enumerate(self.to_df().groupby('map', sort=False)):
         v = g[measure].values
         if np.isnan(v[:-1]).all(): continue
-        line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]], marker='.', label=k, **kw)
+        line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]],
+                        marker='.', label=k, **kw)
         ax.axhline(v[-1], ls='--', lw=.8, color=line.get_color(), alpha=.6)
-    ax.set_xticks(range(len(self.layers)+1), ['none', *self.layers], rotation=30, ha='right', fontsize=7)
-    ax.set(ylabel=measure, ylim=(-.6, 1.05), title=f'{self.title} {self.order}'.strip()); ax.legend(fontsize=7)
+    ax.set_xticks(range(len(self.layers)+1), ['none', *self.layers],
+                  rotation=30, ha='right', fontsize=7)
+    ax.set(ylabel=measure, ylim=(-.6, 1.05), title=f'{self.title} {self.order}'.strip())
+    ax.legend(fontsize=7)
     return ax

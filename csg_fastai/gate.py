@@ -14,17 +14,22 @@ from torch import Tensor
 def gate_rows(
     G:Tensor, # gate matrix [C,K]
     y:Tensor, # class numbers [B], or class weights [B,C]
-    multi_label:bool=False # are the weights marks of several classes (maximum) rather than shares (mean)?
+    # are the weights marks of several classes (maximum) rather than shares (mean)?
+    multi_label:bool=False
 )->Tensor: # gate of each image [B,K]
-    "The row of `G` that each label selects (Sec. 3.2); `ValueError` if the labels don't fit `G`"
+    """The row of `G` that each label selects (Sec. 3.2); `ValueError` if the
+    labels don't fit `G`"""
     if y.ndim == 1 and not y.is_floating_point(): return G[y.long()]
     if y.ndim != 2 or y.shape[1] != len(G):
-        raise ValueError(f'labels must be class numbers [B] or weights [B,{len(G)}], got shape '
-                         f'{tuple(y.shape)} of {y.dtype}: pass labels that fit the gate of {len(G)} classes')
+        raise ValueError('labels must be class numbers [B] or '
+                         f'weights [B,{len(G)}], got shape '
+                         f'{tuple(y.shape)} of {y.dtype}: pass labels that fit '
+                         f'the gate of {len(G)} classes')
     if not multi_label: return y.to(G.dtype) @ G
     return torch.stack([_union(G, o > 0) for o in y])
 
-def _union(G, marked): return G[marked].amax(0) if marked.any() else torch.zeros_like(G[0])
+def _union(G, marked):
+    return G[marked].amax(0) if marked.any() else torch.zeros_like(G[0])
 
 # %% ../nbs/00_gate.ipynb #c156838e
 def apply_gate(
@@ -33,7 +38,8 @@ def apply_gate(
 )->Tensor: # gated maps [B,K,...]
     "Multiply map k of image b by `rows[b,k]` (Sec. 3.2)"
     if x.shape[:2] != rows.shape:
-        raise ValueError(f'maps {tuple(x.shape)} and gate rows {tuple(rows.shape)} differ in images or '
+        raise ValueError(f'maps {tuple(x.shape)} and gate rows '
+                         f'{tuple(rows.shape)} differ in images or '
                          'filters: gate the layer that the gate was made for')
     return (x * rows.reshape(rows.shape + (1,)*(x.ndim-2))).to(x.dtype)
 
@@ -43,7 +49,8 @@ def ideal_gap(
     logits_G:Tensor, # class scores of the CSG path [B,C]
     y:Tensor # class numbers [B]
 )->dict: # `ce` and `acc`: CSG minus STD; `tv`: mean total variation distance, in [0,1]
-    "How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0 where filters are ideally class-specific"
+    """How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0
+    where filters are ideally class-specific"""
     ce  = F.cross_entropy(logits_G, y) - F.cross_entropy(logits, y)
     acc = ((logits_G.argmax(1) == y).float() - (logits.argmax(1) == y).float()).mean()
     tv  = (logits_G.softmax(1) - logits.softmax(1)).abs().sum(1).mean()/2
@@ -51,7 +58,8 @@ def ideal_gap(
 
 # %% ../nbs/00_gate.ipynb #526d1635
 def _revive(G, prev):
-    "Class of a dead column [K]: its largest value before the step; among equals, the least pushed down"
+    """Class of a dead column [K]: its largest value before the step; among equals,
+    the least pushed down"""
     if prev is None: return G.argmax(0)
     return torch.where(prev == prev.amax(0), G, -torch.inf).argmax(0)
 
@@ -60,16 +68,20 @@ def _project(G, prev=None):
     top  = G.clamp(min=0).amax(0)                        # [K]
     dead = top < torch.finfo(G.dtype).tiny
     hot  = F.one_hot(_revive(G, prev), len(G)).T.to(G.dtype)
-    return torch.where(dead, hot, G.clamp(min=0) / top.masked_fill(dead, 1)).contiguous()
+    return torch.where(dead, hot,
+                       G.clamp(min=0) / top.masked_fill(dead, 1)).contiguous()
 
 # %% ../nbs/00_gate.ipynb #264a5dd9
 def project(
     G:Tensor, # gate after a gradient step [C,K]: any finite values
-    prev:Tensor=None # gate before the step [C,K]: decides which class keeps a dead column
+    # gate before the step [C,K]: decides which class keeps a dead column
+    prev:Tensor=None
 )->Tensor: # a gate in V_G [C,K]
-    "Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN or infinite entries"
+    """Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN
+    or infinite entries"""
     if not torch.isfinite(G).all():
-        raise ValueError('the gate holds NaN or infinite values: lower the learning rate or check the images')
+        raise ValueError('the gate holds NaN or infinite values: lower the '
+                         'learning rate or check the images')
     return _project(G, prev)
 
 # %% ../nbs/00_gate.ipynb #c0369330
@@ -91,9 +103,12 @@ def density_interval(
     K:int, # filters
     g:float=None # upper bound of the L1 norm of G; None: K, one class a filter
 )->tuple: # (1/C, g/(CK))
-    "The interval in which the L1-density ends (App. A); `ValueError` if g < K, which no gate can meet"
+    """The interval in which the L1-density ends (App. A); `ValueError` if g <
+    K, which no gate can meet"""
     g = K if g is None else g
-    if g < K: raise ValueError(f'g={g:g} is below K={K}: each filter keeps one class, so pass g >= {K}')
+    if g < K:
+        raise ValueError(f'g={g:g} is below K={K}: each filter keeps '
+                         f'one class, so pass g >= {K}')
     return 1/C, min(1., g/(C*K))
 
 # %% ../nbs/00_gate.ipynb #85f89695
@@ -106,8 +121,9 @@ def sparsity(
     g:float, # upper bound of its L1 norm
     psi:str='l1' # 'l1', 'l2' or 'smooth_l1'
 )->Tensor: # scalar, 0 while the norm is at most g
-    "d(|G|_1, g) = psi(ReLU(|G|_1 - g)), the sparsity regularisation (Eq. 2)"
-    if psi not in PSI: raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
+    "The sparsity regularisation d(|G|_1, g) = psi(ReLU(|G|_1 - g)) (Eq. 2)"
+    if psi not in PSI:
+        raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
     return PSI[psi](F.relu(G.abs().sum() - g))
 
 # %% ../nbs/00_gate.ipynb #d11911db
@@ -116,8 +132,10 @@ def sparsity_grad(
     g:float, # upper bound of its L1 norm
     psi:str='l1' # 'l1', 'l2' or 'smooth_l1'
 )->Tensor: # gradient [C,K]: the same number everywhere
-    "Gradient of `sparsity` on V_G, where entries are at least 0 (at 0 the right derivative)"
-    if psi not in PSI: raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
+    """Gradient of `sparsity` on V_G, where entries are at least 0 (at 0 the right
+    derivative)"""
+    if psi not in PSI:
+        raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
     t = F.relu(G.sum() - g)
     slope = dict(l1=(t > 0).to(G.dtype), l2=2*t, smooth_l1=t.clamp(max=1))[psi]
     return slope.expand_as(G)
@@ -129,16 +147,20 @@ def fixed_gate(
     m1:int, # filters that each class has to itself
     m2:int=0 # filters shared by all classes (the last m2)
 )->Tensor: # gate of zeros and ones [C,K]
-    "The hand-made gate of Sec. 4.3 and App. E; `ValueError` if the filters don't add up"
+    """The hand-made gate of Sec. 4.3 and App. E; `ValueError` if the filters
+    don't add up"""
     if C*m1 + m2 != K or min(m1, m2) < 0:
-        raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not K={K} filters: change m1 or m2')
+        raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not '
+                         f'K={K} filters: change m1 or m2')
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 
 # %% ../nbs/00_gate.ipynb #8988a24f
 def filter_order(
     G:Tensor # gate or any matrix classes x filters [C,K]
-)->Tensor: # filter numbers [K]: by class of the largest entry, then by how little the others have
+    # filter numbers [K]: by class of the largest entry, then by how little the others
+    # have
+)->Tensor:
     "Order of the filters that shows whom they serve"
     own = G.argmax(0)
     return torch.argsort(own*(len(G)+1.) + G.sum(0)/G.amax(0).clamp(min=1e-12)/len(G))
@@ -155,8 +177,10 @@ def show_gate(
     G = G.detach().float().cpu()
     size = min(10, max(3, G.shape[1]/10)), min(8, max(2, len(G)/5))
     if ax is None: ax = plt.subplots(figsize=size, layout='constrained')[1]
-    ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys', vmin=0, vmax=1, aspect='auto',
+    ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys',
+              vmin=0, vmax=1, aspect='auto',
               interpolation='nearest')
-    ax.set(xlabel='filter', ylabel='class', title=title or f'density {l1_density(G):.3f}')
+    ax.set(xlabel='filter', ylabel='class',
+           title=title or f'density {l1_density(G):.3f}')
     if classes is not None: ax.set_yticks(range(len(G)), classes, fontsize=7)
     return ax

@@ -33,8 +33,10 @@ class _Block(nn.Module):
     "Two 3x3 convolutions around a shortcut"
     def __init__(self, ni, nf, stride, norm):
         super().__init__()
-        self.convs = nn.Sequential(_conv(ni, nf, 3, stride, norm), _conv(nf, nf, 3, 1, norm, act=False))
-        self.short = nn.Identity() if ni==nf and stride==1 else _conv(ni, nf, 1, stride, norm, act=False)
+        self.convs = nn.Sequential(_conv(ni, nf, 3, stride, norm),
+                                   _conv(nf, nf, 3, 1, norm, act=False))
+        self.short = nn.Identity() if ni==nf and stride==1 else _conv(ni,
+                nf, 1, stride, norm, act=False)
         self.relu = nn.ReLU(inplace=True)
     def forward(self, x): return self.relu(self.convs(x) + self.short(x))
 
@@ -43,7 +45,8 @@ def _init(net):
     "Convolutions from N(0, sqrt(2/(k*k*out))), biases zero"
     for m in net.modules():
         if not isinstance(m, nn.Conv2d): continue
-        nn.init.normal_(m.weight, 0, (2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels))**0.5)
+        nn.init.normal_(m.weight, 0,
+                (2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels))**0.5)
         if m.bias is not None: nn.init.zeros_(m.bias)
     return net
 
@@ -57,9 +60,12 @@ def resnet_cifar(
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
     "CIFAR ResNet of `depth` 6n+2 with 1x1-convolution shortcuts (paper App. B)"
     n, rest = divmod(depth-2, 6)
-    if n < 1 or rest: raise ValueError(f"a CIFAR ResNet has depth 6n+2 (20, 32, 44, 56, ...), not {depth}")
+    if n < 1 or rest:
+        raise ValueError("a CIFAR ResNet has depth 6n+2 (20, 32, "
+                         f"44, 56, ...), not {depth}")
     def stage(ni, nf, s):
-        return nn.Sequential(*[_Block(nf if i else ni, nf, 1 if i else s, norm) for i in range(n)])
+        return nn.Sequential(*[_Block(nf if i else ni, nf, 1 if i else s,
+                                      norm) for i in range(n)])
     w1,w2,w3 = width, 2*width, 4*width
     return _init(nn.Sequential(OrderedDict(
         stem=_conv(in_ch, w1, norm=norm), layer1=stage(w1,w1,1),
@@ -68,7 +74,8 @@ def resnet_cifar(
 
 # %% ../nbs/03_models.ipynb #3f597775
 def resnet20(c:int=10, **kw)->nn.Module:
-    "The paper's CIFAR-10 network: `resnet_cifar` of depth 20, 64 filters in the last convolution"
+    """The paper's CIFAR-10 network: `resnet_cifar` of depth 20, 64 filters in
+    the last convolution"""
     return resnet_cifar(20, c, **kw)
 
 # %% ../nbs/03_models.ipynb #4ab4125b
@@ -76,7 +83,8 @@ def _resnet_cifar_tv(name, c):
     "torchvision's ResNet `name` with a stem for 32-pixel images"
     import torchvision
     net = torchvision.models.get_model(name, weights=None, num_classes=c)
-    net.conv1, net.maxpool = _init(nn.Conv2d(3, 64, 3, padding=1, bias=False)), nn.Identity()
+    net.conv1, net.maxpool = _init(nn.Conv2d(3, 64, 3, padding=1,
+                                             bias=False)), nn.Identity()
     return net
 
 def resnet50_cifar(c:int=10)->nn.Module:
@@ -89,13 +97,17 @@ def resnet101_cifar(c:int=10)->nn.Module:
 
 # %% ../nbs/03_models.ipynb #464d80cc
 def alexnet_cifar(c:int=10)->nn.Module:
-    "AlexNet for 32-pixel images as in the correlation study (paper Sec. 4.3), 256 filters in the last convolution"
-    def conv(ni, nf, pad): return [nn.Conv2d(ni, nf, 3, padding=pad), nn.ReLU(inplace=True)]
+    """AlexNet for 32-pixel images as in the correlation study (paper Sec. 4.3),
+    256 filters in the last convolution"""
+    def conv(ni, nf, pad):
+        return [nn.Conv2d(ni, nf, 3, padding=pad), nn.ReLU(inplace=True)]
     def lin(ni, nf): return [nn.Dropout(0.6), nn.Linear(ni, nf), nn.ReLU(inplace=True)]
-    features = nn.Sequential(*conv(3,64,2), nn.MaxPool2d(2), *conv(64,192,2), nn.MaxPool2d(2),
+    features = nn.Sequential(*conv(3,64,2), nn.MaxPool2d(2),
+                             *conv(64,192,2), nn.MaxPool2d(2),
         *conv(192,384,1), *conv(384,256,1), *conv(256,256,1), nn.MaxPool2d(3, 2))
     head = nn.Sequential(*lin(4096,2048), *lin(2048,2048), nn.Linear(2048, c))
-    return nn.Sequential(OrderedDict(features=features, flatten=nn.Flatten(), classifier=head))
+    return nn.Sequential(OrderedDict(features=features,
+                                     flatten=nn.Flatten(), classifier=head))
 
 # %% ../nbs/03_models.ipynb #dee2e92c
 def digit_net(
@@ -104,16 +116,20 @@ def digit_net(
     in_ch:int=1, # Channels of the input
     norm:str='batch', # 'batch' or 'group'
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
-    "Four 3x3 convolutions, global average pool, linear: for small grey images. The last map is [B,K,H/2,W/2]"
+    """Four 3x3 convolutions, global average pool, linear: for small grey images.
+    The last map is [B,K,H/2,W/2]"""
     body = nn.Sequential(_conv(in_ch,16,norm=norm), _conv(16,32,stride=2,norm=norm),
                          _conv(32,32,norm=norm), _conv(32,K,norm=norm))
-    parts = OrderedDict(body=body, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(K, c))
+    parts = OrderedDict(body=body, pool=nn.AdaptiveAvgPool2d(1),
+                        flatten=nn.Flatten(), fc=nn.Linear(K, c))
     return _init(nn.Sequential(parts))
 
 # %% ../nbs/03_models.ipynb #8deb073d
-_own = dict(resnet20=resnet20, resnet50_cifar=resnet50_cifar, resnet101_cifar=resnet101_cifar,
+_own = dict(resnet20=resnet20, resnet50_cifar=resnet50_cifar,
+            resnet101_cifar=resnet101_cifar,
             alexnet_cifar=alexnet_cifar, digit_net=digit_net)
-for _d in (32,44,56,110): _own[f'resnet{_d}'] = lambda c=10, _d=_d, **kw: resnet_cifar(_d, c, **kw)
+for _d in (32,44,56,110):
+    _own[f'resnet{_d}'] = lambda c=10, _d=_d, **kw: resnet_cifar(_d, c, **kw)
 
 # %% ../nbs/03_models.ipynb #3aa21bcd
 def _close(name, names):
@@ -124,9 +140,11 @@ def _close(name, names):
 # %% ../nbs/03_models.ipynb #bf60a798
 def _new_head(net, c):
     "Replace the layer that gives the class scores by a fresh one for `c` classes"
-    name,old = [(n,m) for n,m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
+    name,old = [(n,m) for n,m in net.named_modules() if isinstance(m,
+            (nn.Linear, nn.Conv2d))][-1]
     parent,_,child = name.rpartition('.')
-    if isinstance(old, nn.Linear): new = nn.Linear(old.in_features, c, bias=old.bias is not None)
+    if isinstance(old, nn.Linear):
+        new = nn.Linear(old.in_features, c, bias=old.bias is not None)
     else: new = nn.Conv2d(old.in_channels, c, old.kernel_size)
     setattr(net.get_submodule(parent), child, new)
     return net
@@ -135,8 +153,11 @@ def _new_head(net, c):
 def _timm_net(name, c, **kw):
     "timm's network `name`"
     try: import timm
-    except ImportError: raise ImportError(f"timm:{name} needs the package timm: pip install timm") from None
-    if timm.is_model(name.split('.')[0]): return timm.create_model(name, num_classes=c, **kw)
+    except ImportError:
+        raise ImportError(f"timm:{name} needs the "
+                          "package timm: pip install timm") from None
+    if timm.is_model(name.split('.')[0]):
+        return timm.create_model(name, num_classes=c, **kw)
     raise ValueError(f"timm has no model {name!r}{_close(name, timm.list_models())}")
 
 # %% ../nbs/03_models.ipynb #2b69f47e
@@ -144,8 +165,11 @@ def _torchvision_net(name, c, weights=None, **kw):
     "torchvision's classification network `name`"
     import torchvision.models as tv
     names = tv.list_models(module=tv)
-    if name not in names: raise ValueError(f"no network is called {name!r}{_close(name, [*_own, *names])}")
-    if name in ('googlenet','inception_v3') and weights is None: kw = {'init_weights':False, **kw}
+    if name not in names:
+        raise ValueError("no network is called "
+                         f"{name!r}{_close(name, [*_own, *names])}")
+    if name in ('googlenet','inception_v3') and weights is None:
+        kw = {'init_weights':False, **kw}
     if weights is None: return tv.get_model(name, weights=None, num_classes=c, **kw)
     return _new_head(tv.get_model(name, weights=weights, **kw), c)
 
@@ -153,9 +177,12 @@ def _torchvision_net(name, c, weights=None, **kw):
 def create_net(
     name:str, # A network of this notebook, of torchvision, or `timm:NAME`
     c:int=10, # Number of classes
-    **kw # Passed on; `weights='IMAGENET1K_V1'` (torchvision) or `pretrained=True` (timm) for trained ones
+    # Passed on; `weights='IMAGENET1K_V1'` (torchvision) or `pretrained=True` (timm) for
+    # trained ones
+    **kw
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
-    "The network called `name` for `c` classes, with random weights unless asked for others"
+    """The network called `name` for `c` classes, with random weights unless asked
+    for others"""
     if name in _own: return _own[name](c=c, **kw)
     if name.startswith('timm:'): return _timm_net(name[5:], c, **kw)
     return _torchvision_net(name, c, **kw)
@@ -163,7 +190,8 @@ def create_net(
 # %% ../nbs/03_models.ipynb #ae4bbd37
 @dataclass
 class Place:
-    "Where the gate multiplies: a module of the model and which of its ends holds the map"
+    """Where the gate multiplies: a module of the model and which of its ends
+    holds the map"""
     name:str # Dotted name of the module
     when:str='out' # 'out': its output is the map; 'in': its input
     relu:bool=False # The map is relu(output): a functional ReLU follows
@@ -172,7 +200,8 @@ class Place:
     op:str=field(default='', compare=False) # The operation that made the map
     def __str__(self):
         at = 'before' if self.when=='in' else 'after'
-        end = ' and the ReLU that follows' if self.relu else f' (made by {self.op})' if self.op else ''
+        end = (' and the ReLU that follows' if self.relu
+               else f' (made by {self.op})' if self.op else '')
         size = ", {}x{} map".format(*self.size) if self.size else ''
         return f"gate {at} `{self.name}`{end}, K={self.K} filters{size}"
 
@@ -182,7 +211,8 @@ def _after_relu(x, fn):
     m = torch.relu(x)
     y = fn(m)
     if y is None or not (torch.is_grad_enabled() and y.requires_grad): return y
-    eps = 2**-24 if y.dtype==torch.float16 else torch.finfo(y.dtype).tiny # the smallest that float16 has at all
+    # the smallest that float16 has at all
+    eps = 2**-24 if y.dtype==torch.float16 else torch.finfo(y.dtype).tiny
     return y + ((m > 0) & (y == 0)).to(y.dtype) * eps
 
 # %% ../nbs/03_models.ipynb #d7c6245c
@@ -197,12 +227,14 @@ def hook(self:Place,
         y = f(a[0])
         return None if y is None else (y, *a[1:])
     m = model.get_submodule(self.name)
-    return m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o))
+    return (m.register_forward_pre_hook(pre) if self.when=='in'
+            else m.register_forward_hook(lambda m,a,o: f(o)))
 
 # %% ../nbs/03_models.ipynb #393f22a5
 def _state(model):
     "Training flags and buffers of all modules"
-    return [(m, m.training, dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
+    return [(m, m.training, dict(m._buffers),
+             {k:b.clone() for k,b in m._buffers.items() if b is not None})
             for m in model.modules()]
 
 # %% ../nbs/03_models.ipynb #8d5fc86e
@@ -217,12 +249,17 @@ def _restore(saved):
 # %% ../nbs/03_models.ipynb #0badd876
 @contextmanager
 def _untouched(model):
-    "`model` in evaluation mode and without gradients; flags, buffers and random states come back at the end"
+    """`model` in evaluation mode and without gradients; flags, buffers and random
+    states come back at the end"""
     saved,cudnn = _state(model),torch.backends.cudnn
-    devs = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type=='cuda'}
-    flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
-    eager = torch.compiler.set_stance('force_eager') if 'torch._dynamo' in sys.modules else nullcontext()
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devs), cudnn.flags(**flags), eager:
+    devs = {t.device.index for t in [*model.parameters(),
+                                     *model.buffers()] if t.device.type=='cuda'}
+    flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True,
+                 allow_tf32=cudnn.allow_tf32)
+    eager = (torch.compiler.set_stance('force_eager')
+             if 'torch._dynamo' in sys.modules else nullcontext())
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(
+        devs), cudnn.flags(**flags), eager:
         try:
             for m,*_ in saved: m.training = False
             yield
@@ -240,8 +277,10 @@ def _key(t): return id(t), t._version
 # %% ../nbs/03_models.ipynb #a550c5fc
 @dataclass
 class _Op:
-    "One tensor operation: `xs` are the inputs made from the images, `ws` the other ones (weights)"
-    func:callable; args:tuple; kwargs:dict; xs:list; ws:list; out:object=None; outs:list=None
+    """One tensor operation: `xs` are the inputs made from the images, `ws` the
+    other ones (weights)"""
+    func:callable; args:tuple; kwargs:dict; xs:list; ws:list; out:object=None
+    outs:list=None
     def __post_init__(self): self.ins = [_key(t) for t in self.xs]
     @property
     def name(self): return getattr(self.func, '__name__', str(self.func))
@@ -250,18 +289,22 @@ class _Op:
 
 # %% ../nbs/03_models.ipynb #fa01a17d
 class _Trace(TorchFunctionMode):
-    "Notes operations (`ops`) and module calls (`mods`); gates the maps that enter the operations numbered `gate_at`"
+    """Notes operations (`ops`) and module calls (`mods`); gates the maps that
+    enter the operations numbered `gate_at`"""
     def __init__(self, xb, gate_at=(), g=None):
         super().__init__()
         self.ops,self.mods,self.gate_at,self.g = [],[],gate_at,g
-        self.live,self.keep = {id(t) for t in _tensors(xb)},[xb] # an id is unique only while its tensor lives
+        # an id is unique only while its tensor lives
+        self.live,self.keep = {id(t) for t in _tensors(xb)},[xb]
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if len(self.ops) in self.gate_at:
-            args,kwargs = tuple(map(self.gate, args)),{k:self.gate(v) for k,v in kwargs.items()}
+            args,kwargs = tuple(map(self.gate, args)),{k:self.gate(v)
+                    for k,v in kwargs.items()}
         ts = _tensors((args,kwargs))
-        xs,ws = [t for t in ts if id(t) in self.live],[t for t in ts if id(t) not in self.live]
+        xs,ws = [t for t in ts if id(t) in self.live],[t
+                for t in ts if id(t) not in self.live]
         op = _Op(func, args, kwargs, xs, ws)
         op.out = func(*args, **kwargs)
         self.note(op)
@@ -312,11 +355,14 @@ def _run(model, xb, place=None, fn=None, **kw):
 # %% ../nbs/03_models.ipynb #949ef9b1
 _pools = {'mean','sum','amax','max','median','std','norm','einsum'}
 _flats = {'flatten','view','reshape','squeeze','__getitem__'}
-_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d','feature_dropout','alpha_dropout'}
+_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d',
+          'feature_dropout','alpha_dropout'}
 _dense = {'linear','conv2d','matmul','addmm'}
 def _vector(t): return sum(s>1 for s in t.shape[1:]) <= 1
 def _is_pool(op): return (op.name in _pools or 'pool' in op.name) and len(op.xs)==1
-def _big_conv(op): return op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws)
+def _big_conv(op):
+    return (op.name=='conv2d' and any(w.ndim==4
+                                      and w.shape[2]*w.shape[3]>1 for w in op.ws))
 def _full_conv(op):
     "A convolution with a kernel as large as its map?"
     t = op.maps[0][0]
@@ -324,7 +370,8 @@ def _full_conv(op):
     return any(w.shape[2:]==t.shape[2:] for w in op.ws if w.ndim==4)
 
 # %% ../nbs/03_models.ipynb #2205b8a1
-def _learned(op): return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
+def _learned(op):
+    return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
 
 # %% ../nbs/03_models.ipynb #4e3ad013
 def _made(ops):
@@ -344,7 +391,8 @@ def _ancestors(ops, keys):
 def _map_end(ops, anc):
     "The number of the operation that pools or flattens the last map, or None"
     maps = [i for i in anc if ops[i].maps]
-    last = max((i for i in maps if _big_conv(ops[i]) or not all(_vector(t) for t,_ in ops[i].maps)), default=0)
+    last = max((i for i in maps if _big_conv(ops[i])
+                or not all(_vector(t) for t,_ in ops[i].maps)), default=0)
     if last in maps and _full_conv(ops[last]): return last
     pools = [i for i in maps if i>=last and _is_pool(ops[i])]
     flats = [i for i in maps if i>=last and ops[i].name in _flats]
@@ -358,11 +406,13 @@ def _ask(why, fix=''):
 
 # %% ../nbs/03_models.ipynb #73189925
 def _mixer(ops, anc, end):
-    "The operation whose input is to be gated: `end`, or the class convolution before it"
+    """The operation whose input is to be gated: `end`, or the class convolution
+    before it"""
     after = [i for i in anc if i>end and _learned(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
-        raise _ask("the layers after the last map don't read one vector an image (is it a transformer?)")
+        raise _ask("the layers after the last map don't read one vector an "
+                   "image (is it a transformer?)")
     before = [i for i in anc if i<end and _learned(ops[i])]
     if before and ops[before[-1]].name=='conv2d': return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
@@ -373,10 +423,12 @@ def _keeps_channels(op, g):
     if op.name=='conv2d': return True
     t,(B,K) = op.maps[0][0],g.shape[:2]
     sub = lambda x: t*g if x is t else x
-    a = _tensors(op.func(*map(sub, op.args), **{k:sub(v) for k,v in op.kwargs.items()}))[0]
+    a = _tensors(op.func(*map(sub, op.args),
+                         **{k:sub(v) for k,v in op.kwargs.items()}))[0]
     b = _tensors(op.out)[0]
     if b.shape[:1]!=(B,) or b.numel() % (B*K): return False
-    return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1), rtol=1e-3, atol=1e-6)
+    return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1),
+                          rtol=1e-3, atol=1e-6)
 
 # %% ../nbs/03_models.ipynb #3b3c8c3e
 def _chain(ops, i):
@@ -393,14 +445,17 @@ def _candidates(tr, i):
     "Places whose map is what enters operation `i`, the best first"
     made,runs = _made(tr.ops),Counter(n for n,w,*_ in tr.mods if w=='in')
     reads = {n:k for n,w,_,k in tr.mods if w=='in'}
-    def at(key, when): # modules that only pass a value on (dropout, identity) don't own it
-        return [n for n,w,_,k in tr.mods if k==key and w==when and n and runs[n]==1 and (w=='in' or reads[n]!=key)]
+    # modules that only pass a value on (dropout, identity) don't own it
+    def at(key, when):
+        return [n for n,w,_,k in tr.mods if k==key and w==when and n
+                and runs[n]==1 and (w=='in' or reads[n]!=key)]
     for key in _chain(tr.ops, i):
         op = tr.ops[made[key]] if key in made else None
         if op is None: continue
         for n in reversed(at(key, 'out')): yield Place(n, op=op.name)
         for n in reversed(at(key, 'in')): yield Place(n, 'in', op=op.name)
-        if op.name in ('relu','relu_'): yield from (Place(n, relu=True, op=op.name) for n in at(op.ins[0], 'out'))
+        if op.name in ('relu','relu_'):
+            yield from (Place(n, relu=True, op=op.name) for n in at(op.ins[0], 'out'))
 
 # %% ../nbs/03_models.ipynb #bb0a8e5b
 def _rand_gate(t, seed=0):
@@ -421,16 +476,21 @@ def _logits(o):
 
 # %% ../nbs/03_models.ipynb #a430cfda
 def _probe(model, xb, tr, i, place):
-    "Relative difference between the gate at `place` and the gate on what enters operation `i`"
-    (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0], place.K, *place.size)
-    g,noise = _rand_gate(t),torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(t)
+    """Relative difference between the gate at `place` and the gate on what enters
+    operation `i`"""
+    (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0],
+                                       place.K, *place.size)
+    g,noise = _rand_gate(t),torch.rand(shape,
+                                       generator=torch.Generator().manual_seed(1)).to(t)
     got = _run(model, xb, place, lambda m: (m+noise)*g)
     c = len(got.ops) - len(tr.ops) # operations that the hook added
-    at = {j+c for j,o in enumerate(tr.ops) if any(k==key for _,k in o.maps) and key not in o.outs}
+    at = {j+c for j,o in enumerate(tr.ops) if any(k==key for _,k in o.maps)
+          and key not in o.outs}
     ref = _run(model, xb, place, lambda m: (m+noise)*1, gate_at=at, g=g)
     pairs = [(r.ops[i+c].maps, _logits(r.res)) for r in (got,ref)]
     if not (pairs[0][0] and pairs[1][0]): return float('inf')
-    return max(_rel(pairs[0][0][0][0], pairs[1][0][0][0]), _rel(pairs[0][1], pairs[1][1]))
+    return max(_rel(pairs[0][0][0][0], pairs[1][0][0][0]),
+               _rel(pairs[0][1], pairs[1][1]))
 
 # %% ../nbs/03_models.ipynb #fa5164b3
 def _sized(tr, p):
@@ -438,7 +498,8 @@ def _sized(tr, p):
     t = next(t for n,w,t,_ in tr.mods if n==p.name and w==p.when)
     if t is None or t.ndim!=4:
         what = 'no tensor' if t is None else f"a tensor of shape {tuple(t.shape)}"
-        raise ValueError(f"layer `{p.name}` gives {what}, not a map [B,K,H,W]: name a layer before the pool")
+        raise ValueError(f"layer `{p.name}` gives {what}, not a map [B,K,H,W]: "
+                         "name a layer before the pool")
     p.K,p.size = t.shape[1],tuple(t.shape[2:])
     return p
 
@@ -447,20 +508,24 @@ def _no_owner(tr, i):
     "The error for a map that no module returns or reads"
     made,key = _made(tr.ops),_chain(tr.ops, i)[0]
     src = tr.ops[made[key]].name if key in made else 'input'
-    why = f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so no module that runs once has it"
+    why = (f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so "
+           "no module that runs once has it")
     return _ask(why, ' or write the activation as a module, nn.SiLU() for F.silu')
 
 # %% ../nbs/03_models.ipynb #15247288
 def _last_map(tr):
     "The number of the operation whose input is to be gated"
     out = _logits(tr.res)
-    if out is None: raise _ask("the model doesn't return one row of class scores an image")
+    if out is None:
+        raise _ask("the model doesn't return one row of class scores an image")
     anc = _ancestors(tr.ops, [_key(out)])
     end = _map_end(tr.ops, anc)
-    if end is None: raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
+    if end is None:
+        raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
     i = _mixer(tr.ops, anc, end)
     t,key = tr.ops[i].maps[0]
-    if not any(_learned(tr.ops[j]) for j in _ancestors(tr.ops, [key])): raise _ask("no convolution makes a map")
+    if not any(_learned(tr.ops[j]) for j in _ancestors(tr.ops, [key])):
+        raise _ask("no convolution makes a map")
     if _keeps_channels(tr.ops[i], _rand_gate(t)): return i
     raise _ask(f"`{tr.ops[i].name}` mixes channels (channels last?)")
 
@@ -486,13 +551,18 @@ def _layer_name(model, layer):
 # %% ../nbs/03_models.ipynb #bff4b343
 def _named(model, tr, layer):
     "The place that `layer` names, checked"
-    p = Place(layer.name, layer.when, layer.relu) if isinstance(layer, Place) else Place(_layer_name(model, layer))
+    p = Place(layer.name, layer.when, layer.relu) if isinstance(layer,
+            Place) else Place(_layer_name(model, layer))
     n = sum(name==_layer_name(model, p.name) and w=='in' for name,w,*_ in tr.mods)
     times = {0:'never', 2:'twice'}.get(n, f'{n} times')
-    if n != 1: raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
-    p,key = _sized(tr, p),next(k for name,w,_,k in tr.mods if name==p.name and w==p.when)
+    if n != 1:
+        raise ValueError(f"layer `{p.name}` runs {times} in a forward; the "
+                         "gate needs one that runs once")
+    p,key = (_sized(tr, p),
+             next(k for name,w,_,k in tr.mods if name==p.name and w==p.when))
     users = [o.name for o in tr.ops if key in o.ins]
-    p.relu = p.relu or (p.when=='out' and bool(users) and set(users) <= {'relu','relu_'})
+    p.relu = (p.relu or (p.when=='out' and bool(users)
+                         and set(users) <= {'relu','relu_'}))
     p.op = next((o.name for o in tr.ops if key in o.outs), '')
     return p
 
@@ -502,9 +572,11 @@ def find_place(
     xb, # Images [B,ch,H,W], or the tuple of the model's inputs; two images are used
     layer=None, # Dotted name, module or `Place`, to choose for yourself
 )->Place: # Where the gate multiplies
-    "The last map before channels are mixed into class scores (Sec. 3.1), proved by a random gate; else `ValueError`"
+    """The last map before channels are mixed into class scores (Sec. 3.1), proved
+    by a random gate; else `ValueError`"""
     if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
-        raise ValueError("a TorchScript model can't be watched or gated: use the Python model that it was made from")
+        raise ValueError("a TorchScript model can't be watched or gated: use the "
+                         "Python model that it was made from")
     dev = next((p.device for p in model.parameters()), torch.device('cpu'))
     xs = xb if isinstance(xb, (tuple,list)) else (xb,)
     xb = tuple(x[:2].to(dev) if isinstance(x, torch.Tensor) else x for x in xs)
@@ -519,5 +591,7 @@ def params_below(
 )->list: # Parameters of the children before it, in order
     "The parameters that are frozen if training starts at `child`"
     names = [n for n,_ in model.named_children()]
-    if child not in names: raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
-    return [p for n in names[:names.index(child)] for p in model.get_submodule(n).parameters()]
+    if child not in names:
+        raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
+    return [p for n in names[:names.index(child)]
+            for p in model.get_submodule(n).parameters()]

@@ -16,7 +16,8 @@ from fastcore.basics import patch
 from functools import lru_cache
 from torch import Tensor
 from scipy.special import digamma
-from .activations import Measure, check_features, _class_numbers, _n_classes, _tensor
+from .activations import (Measure, check_features,
+                                    _class_numbers, _n_classes, _tensor)
 from .gate import filter_order
 
 # %% ../nbs/06_mutual_info.ipynb #4613603a
@@ -42,7 +43,8 @@ def _prepare(x, random_state):
         z[:,b] = scale(z[:,b], with_mean=False, copy=False)
         means[b] = np.maximum(1, np.mean(np.abs(z[:,b]), axis=0))
     size, rng = 1e-10 * means, check_random_state(random_state)
-    for b in (slice(a, a+4096) for a in range(0, N, 4096)): z[b] += size * rng.standard_normal(size=z[b].shape)
+    for b in (slice(a, a+4096) for a in range(0, N, 4096)):
+        z[b] += size * rng.standard_normal(size=z[b].shape)
     return z.T
 
 # %% ../nbs/06_mutual_info.ipynb #34eb7e8d
@@ -50,7 +52,8 @@ def _kth(v, k):
     "Distance of each point of the sorted `v` to its k-th neighbour"
     pad = np.concatenate([np.full(k, -np.inf), v, np.full(k, np.inf)])
     n = len(v)
-    return np.min([np.maximum(v - pad[s:s+n], pad[s+k:s+k+n] - v) for s in range(k+1)], axis=0)
+    return np.min([np.maximum(v - pad[s:s+n], pad[s+k:s+k+n] - v)
+                   for s in range(k+1)], axis=0)
 
 def _stretch(x, i, r, step):
     "How many points of the sorted `x` lie within `r` of the points `i`, on one side"
@@ -62,7 +65,8 @@ def _stretch(x, i, r, step):
     return n
 
 def _class_sum(x, own, k):
-    "Sum of digamma(m) over both groups of the sorted `x`; a point alone in its group is left out"
+    """Sum of digamma(m) over both groups of the sorted `x`; a point alone in
+    its group is left out"""
     use = np.where(own, own.sum() > 1, (~own).sum() > 1)
     x, own = x[use], own[use]
     i = [np.flatnonzero(own==g) for g in (True,False)]
@@ -72,13 +76,15 @@ def _class_sum(x, own, k):
 
 # %% ../nbs/06_mutual_info.ipynb #bee78c64
 def _assemble(S, n_c, N, k):
-    "Estimates [K,C] from the sums of digamma(m) [K,C] and the class sizes [C]; 0 where one group is all there is"
+    """Estimates [K,C] from the sums of digamma(m) [K,C] and the class sizes [C];
+    0 where one group is all there is"""
     n = np.stack([n_c, N-n_c])                                # both groups' sizes
     alone = n < 2
     n[alone] = 0
     each = n*(digamma(np.clip(n-1, 1, k)) - digamma(n.clip(1)))
     used = n.sum(0)
-    return np.where((n > 0).all(0), np.maximum(0, digamma(used.clip(1)) + (each.sum(0) - S)/used.clip(1)), 0)
+    return np.where((n > 0).all(0),
+            np.maximum(0, digamma(used.clip(1)) + (each.sum(0) - S)/used.clip(1)), 0)
 
 # %% ../nbs/06_mutual_info.ipynb #363df73b
 def _side(x, p, step, r):
@@ -94,13 +100,15 @@ def _side(x, p, step, r):
     return n
 
 def _closer(x, p, d):
-    "How many points are strictly closer to `p` than `d`, itself included; for d=0 those at the same place"
+    """How many points are strictly closer to `p` than `d`, itself included; for
+    d=0 those at the same place"""
     r = np.nextafter(d, 0.)
     return 1 + _side(x, p, -1, r) + _side(x, p, 1, r)
 
 # %% ../nbs/06_mutual_info.ipynb #21fbe93e
 def _places(y, n_c):
-    "Where each class's list starts [C+1], and the places of all points, class by class, in sorted order"
+    """Where each class's list starts [C+1], and the places of all points, class
+    by class, in sorted order"""
     start, pos = np.zeros(len(n_c)+1, np.int64), np.empty(len(y), np.int64)
     for c in range(len(n_c)): start[c+1] = start[c] + n_c[c]
     at = start.copy()
@@ -124,7 +132,9 @@ def _own_sums(x, y, n_c, k, psi, S):
     start, pos = _places(y, n_c)
     for t in range(len(y)):
         c = y[pos[t]]
-        if n_c[c] > 1: S[c] += psi[_closer(x, pos[t], _kth_own(x, pos, t, start[c], start[c+1], k))]
+        if n_c[c] > 1:
+            dist = _kth_own(x, pos, t, start[c], start[c+1], k)
+            S[c] += psi[_closer(x, pos[t], dist)]
 
 # %% ../nbs/06_mutual_info.ipynb #4953fd0e
 def _jumps(y):
@@ -149,7 +159,8 @@ def _kth_without(x, y, lo, hi, p, c, k):
 
 # %% ../nbs/06_mutual_info.ipynb #c02c6aa1
 def _window(x, p, k):
-    "First and last+1 place of the points no further from `p` than its k-th neighbour, and that distance"
+    """First and last+1 place of the points no further from `p` than its k-th
+    neighbour, and that distance"""
     l, r, d = p-1, p+1, 0.
     for _ in range(k):
         a = x[p] - x[l] if l >= 0 else np.inf
@@ -184,7 +195,8 @@ def _other_sums(x, y, n_c, k, psi, S):
     for c in range(len(n_c)): S[c] += total
 
 def _all_sums(xs, ys, n_c, k, psi, S):
-    "Sums of psi(m) into S [B,C], for sorted features [B,N], their labels [B,N] and class sizes [C]"
+    """Sums of psi(m) into S [B,C], for sorted features [B,N], their labels [B,N]
+    and class sizes [C]"""
     for f in range(len(xs)):
         S[f] = 0.
         _own_sums(xs[f], ys[f], n_c, k, psi, S[f])
@@ -199,18 +211,21 @@ def _compiled():
     from numba.extending import register_jitable
     for f in (_side, _closer, _places, _kth_own, _own_sums): register_jitable(f)
     for f in (_jumps, _kth_without, _window, _first, _other_sums): register_jitable(f)
-    keep = __name__ != '__main__'                             # a notebook's functions may still change
+    # a notebook's functions may still change
+    keep = __name__ != '__main__'
     try: return njit(_all_sums, nogil=True, cache=keep)
     except RuntimeError: return njit(_all_sums, nogil=True)   # nowhere to keep it
 
 def _all_sums_numpy(xs, ys, n_c, k, psi, S):
     "As `_all_sums`, class by class"
-    for f in range(len(xs)): S[f] = [_class_sum(xs[f], ys[f]==c, k) for c in range(len(n_c))]
+    for f in range(len(xs)):
+        S[f] = [_class_sum(xs[f], ys[f]==c, k) for c in range(len(n_c))]
 
 def _kernel():
     "The compiled function, or with a warning the NumPy one"
     if f := _compiled(): return f
-    warnings.warn('numba is not installed: mutual information takes its time; pip install numba')
+    warnings.warn('numba is not installed: mutual information takes '
+                  'its time; pip install numba')
     return _all_sums_numpy
 
 # %% ../nbs/06_mutual_info.ipynb #85400615
@@ -221,7 +236,8 @@ def _threads(n=None):
     return n
 
 def _sums(z, y, n_c, k, threads):
-    "Sums of digamma(m) [K,C] of prepared features [K,N]: blocks of filters, shared out among threads"
+    """Sums of digamma(m) [K,C] of prepared features [K,N]: blocks of filters,
+    shared out among threads"""
     (K, N), S = z.shape, np.empty((len(z), len(n_c)))
     kernel, psi, threads = _kernel(), digamma(np.arange(N+1)), _threads(threads)
     step = max(1, min(2**18//N, K//(4*threads)))
@@ -238,11 +254,13 @@ def _sums(z, y, n_c, k, threads):
 def _mi(x, y, C, k, random_state, threads):
     "MI [K,C] of features [N,K] and class numbers [N], as arrays"
     n_c = np.bincount(y, minlength=C)
-    return _assemble(_sums(_prepare(x, random_state), y.astype(np.int32), n_c, k, threads), n_c, len(x), k)
+    return _assemble(_sums(_prepare(x, random_state), y.astype(np.int32),
+                           n_c, k, threads), n_c, len(x), k)
 
 def _whole(name, v, least=0):
     "`v` as an int, or a `ValueError`"
-    if not isinstance(v, (int,float,np.number)) or not math.isfinite(v) or v != int(v) or v < least:
+    if not isinstance(v, (int,float,
+            np.number)) or not math.isfinite(v) or v != int(v) or v < least:
         raise ValueError(f'{name}={v!r}: pass a whole number from {least} on')
     return int(v)
 
@@ -250,13 +268,16 @@ def mutual_info_matrix(
     features, # [N,K], array, tensor or table
     labels, # class numbers [N]: the images' own, or the network's predictions
     n_neighbors:int=3, # k of the estimator
-    random_state:int=0, # seed of the noise that breaks ties (and of the balanced sample)
+    # seed of the noise that breaks ties (and of the balanced sample)
+    random_state:int=0,
     n_classes:int=None, # C; None: the largest label + 1
     balanced:bool=False, # as many negatives as positives for each class? (see below)
-    dead:float=None, # MI of a filter that has one value everywhere; None: as scikit-learn estimates it
+    # MI of a filter that has one value everywhere; None: as scikit-learn estimates it
+    dead:float=None,
     threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
 )->Tensor: # M [K,C] in nats, float64 on the CPU
-    "MI of every filter's activation with every class (Sec. 4.1), as `mutual_info_classif`; `ValueError` for bad input"
+    """MI of every filter's activation with every class (Sec. 4.1), as
+    `mutual_info_classif`; `ValueError` for bad input"""
     x, y, C = check_features(features, labels, n_classes)
     n_neighbors = _whole('n_neighbors', n_neighbors, 1)
     if balanced: _whole('random_state', random_state)
@@ -270,14 +291,18 @@ def _matrix(M, what='M'):
     "A matrix [K,C] of finite numbers, as a tensor"
     M = _tensor(M, what, 'a matrix of numbers').cpu()
     M = M if M.is_floating_point() else M.float()
-    if M.ndim != 2 or not M.numel(): raise ValueError(f'{what} must be a matrix, got shape {tuple(M.shape)}')
-    if not M.isfinite().all(): raise ValueError(f'{what} holds NaN or infinity: make it with mutual_info_matrix')
+    if M.ndim != 2 or not M.numel():
+        raise ValueError(f'{what} must be a matrix, got shape {tuple(M.shape)}')
+    if not M.isfinite().all():
+        raise ValueError(f'{what} holds NaN or infinity: make '
+                         'it with mutual_info_matrix')
     return M
 
 def mis(
     M # mutual information [K,C], tensor or array
 )->float: # in nats
-    "The mutual information score: the mean over filters of the maximum over classes (Sec. 4.1)"
+    """The mutual information score: the mean over filters of the maximum over
+    classes (Sec. 4.1)"""
     return _matrix(M).amax(1).mean().item()
 
 # %% ../nbs/06_mutual_info.ipynb #8c3d0f2d
@@ -285,7 +310,8 @@ def _axis(ax, K, C):
     "The axis, or a new one that fits K filters and C classes"
     import matplotlib.pyplot as plt
     if ax is not None: return ax
-    return plt.subplots(figsize=(min(10, max(4.5, K/9)), min(8, max(2.2, C/4.5))), layout='constrained')[1]
+    return plt.subplots(figsize=(min(10, max(4.5, K/9)), min(8, max(2.2, C/4.5))),
+                        layout='constrained')[1]
 
 def _label(ax, classes, C, title):
     ax.set(xlabel='filter', ylabel='class', title=title)
@@ -297,13 +323,16 @@ def _order(order, K):
     "Filter numbers [K], each once, or a `ValueError`"
     order = _tensor(order, 'order', 'filter numbers [K]').flatten()
     if sorted(order.tolist()) != list(range(K)):
-        raise ValueError(f'order must hold each of the {K} filters once: to draw some of them, pass their rows M[some]')
+        raise ValueError(f'order must hold each of the {K} filters once: to draw some '
+                         'of them, pass their rows M[some]')
     return order.long().cpu()
 
 # %% ../nbs/06_mutual_info.ipynb #d960eea2
 def show_mi(
     M, # mutual information [K,C]
-    order=None, # filter numbers [K], such as `filter_order(G)`; None: by the class of the largest MI
+    # filter numbers [K], such as `filter_order(G)`; None: by the class of the largest
+    # MI
+    order=None,
     classes=None, # C class names
     vmax:float=None, # nats of the brightest colour; None: the largest MI
     title:str=None, # None: the MIS
@@ -313,9 +342,11 @@ def show_mi(
     M = _matrix(M)
     order = filter_order(M.T) if order is None else _order(order, len(M))
     ax = _axis(ax, *M.shape)
-    im = ax.imshow(M[order].T, cmap='viridis', vmin=0, vmax=vmax or M.max().item() or 1, aspect='auto')
+    im = ax.imshow(M[order].T, cmap='viridis', vmin=0,
+                   vmax=vmax or M.max().item() or 1, aspect='auto')
     ax.figure.colorbar(im, ax=ax, label='MI (nats)', pad=.02)
-    return _label(ax, classes, M.shape[1], f'MIS {mis(M):.3f} nats' if title is None else title)
+    return _label(ax, classes, M.shape[1],
+                  f'MIS {mis(M):.3f} nats' if title is None else title)
 
 # %% ../nbs/06_mutual_info.ipynb #278a4f65
 @dataclass
@@ -324,41 +355,50 @@ class MISparsity(Measure):
     hoyer:Tensor # Hoyer's measure [K] in [0,1]; NaN for a silent filter
     second:Tensor # second largest MI over the largest [K]; NaN for a silent filter
     @property
-    def single(self): return (self.second[~self.second.isnan()] < .5).float().mean().item()
+    def single(self):
+        return (self.second[~self.second.isnan()] < .5).float().mean().item()
     @property
     def silent(self): return int(self.hoyer.isnan().sum())
     def to_df(self):
-        return pd.DataFrame([{'Hoyer, mean':self.hoyer.nanmean().item(), 'single filters':self.single,
+        return pd.DataFrame([{'Hoyer, mean':self.hoyer.nanmean().item(),
+                              'single filters':self.single,
                               'silent':self.silent, 'K':len(self.hoyer)}])
 
 def mi_sparsity(
     M # mutual information [K,C]
 )->MISparsity:
-    "Sparsity of each filter's MI over the classes, and the share of filters that tell of one class (Fig. 4b)"
+    """Sparsity of each filter's MI over the classes, and the share of filters
+    that tell of one class (Fig. 4b)"""
     M = _matrix(M).double()
-    if M.shape[1] < 2: raise ValueError('one class: sparsity is about how information is shared among classes')
+    if M.shape[1] < 2:
+        raise ValueError('one class: sparsity is about how '
+                         'information is shared among classes')
     best, second = M.topk(2, dim=1).values.T
     root, nan = math.sqrt(M.shape[1]), torch.tensor(math.nan, dtype=M.dtype)
     hoyer = (root - M.sum(1)/M.norm(dim=1)) / (root-1)
-    return MISparsity(torch.where(best > 0, hoyer, nan), torch.where(best > 0, second/best, nan))
+    return MISparsity(torch.where(best > 0, hoyer, nan),
+                      torch.where(best > 0, second/best, nan))
 
 # %% ../nbs/06_mutual_info.ipynb #55871569
 @patch
 def plot(self:MISparsity, ax=None, **kwargs):
     "How many filters share their information: the second best class over the best"
     ax = _axis(ax, 40, 12)
-    ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21), **{'color':'tab:blue', **kwargs})
+    ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21),
+            **{'color':'tab:blue', **kwargs})
     ax.axvline(.5, color='k', lw=.8, ls='--')
     ax.set(xlabel='MI with the second best class / with the best', ylabel='filters')
     ax.set_title(f'{self.single:.0%} single filters', fontsize=10)
     return ax
 
 # %% ../nbs/06_mutual_info.ipynb #8db9efe4
-def _sd(t): return math.nan if len(t) < 2 else 0. if (t == t[0]).all() else t.std().item()
+def _sd(t):
+    return math.nan if len(t) < 2 else 0. if (t == t[0]).all() else t.std().item()
 
 @dataclass
 class MIS(Measure):
-    "A mutual information score in nats, with its floor, its spread over images and over tie-breaking seeds"
+    """A mutual information score in nats, with its floor, its spread over images
+    and over tie-breaking seeds"""
     value:float # MIS of all images
     null:Tensor # MIS after permuting the labels [n_null]
     halves:Tensor # MIS of random halves of the images [n_half]
@@ -387,25 +427,31 @@ class MIS(Measure):
 def to_df(self:MIS):
     "One row"
     lo, hi = self.interval
-    return pd.DataFrame([{'MIS':self.value, 'other images, from':lo, 'other images, to':hi, 'floor':self.null_mean,
-        'floor, 95 % below':self.null_bound, 'tie seeds, sd':self.seed_sd, 'N':self.N, 'K':self.K, 'C':self.C}])
+    return pd.DataFrame([{'MIS':self.value, 'other images, from':lo,
+                          'other images, to':hi, 'floor':self.null_mean,
+        'floor, 95 % below':self.null_bound, 'tie seeds, sd':self.seed_sd,
+        'N':self.N, 'K':self.K, 'C':self.C}])
 
 @patch(as_prop=True)
 def _note(self:MIS):
     how = ', balanced' if self.balanced else ''
-    return (f'In nats{how}; other images: 95 % interval for as many others, from {len(self.halves)} halves; '
-            f'floor: labels permuted {len(self.null)} times; {len(self.seeds)} seeds for ties.')
+    return (f'In nats{how}; other images: 95 % interval for as many others, from '
+            f'{len(self.halves)} halves; '
+            f'floor: labels permuted {len(self.null)} times; '
+            f'{len(self.seeds)} seeds for ties.')
 
 # %% ../nbs/06_mutual_info.ipynb #baaa9e93
 @patch
 def plot(self:MIS, ax=None, color='tab:red'):
-    "Each value a stroke: permuted labels, halves of the images, seeds; and the score with its interval"
+    """Each value a stroke: permuted labels, halves of the images, seeds; and
+    the score with its interval"""
     ax, err = _axis(ax, 60, 9), 0 if math.isnan(self.sd) else 1.96*self.sd
     rows = (self.null,'0.5'), (self.halves,'tab:blue'), (self.seeds,'tab:green')
     for i,(v,c) in enumerate(rows): ax.plot(v, [i]*len(v), '|', ms=12, color=c)
     ax.errorbar(self.value, 3, xerr=err, fmt='o', color=color, capsize=4)
     ax.axvline(self.null_bound, color='0.5', lw=.8, ls='--')
-    ax.set_yticks(range(4), ['labels permuted','half of the images','other tie seeds','MIS, 95 % over images'])
+    ax.set_yticks(range(4), ['labels permuted','half of the images',
+                             'other tie seeds','MIS, 95 % over images'])
     ax.set(ylim=(-.6,3.6), xlim=(0,None), xlabel='MIS (nats)')
     return ax
 
@@ -420,22 +466,29 @@ def mis_stats(
     random_state:int=0, # of the noise; the other seeds follow it
     **kwargs # for `mutual_info_matrix`: n_neighbors, n_classes, balanced, dead, threads
 )->MIS: # a number that was asked for no or one draw is blank (NaN)
-    "MIS with its floor, an interval over images and the spread over tie-breaking seeds (Sec. 4.1 gives the value alone)"
+    """MIS with its floor, an interval over images and the spread over tie-breaking
+    seeds (Sec. 4.1 gives the value alone)"""
     x, y, C = check_features(features, labels, kwargs.pop('n_classes', None))
-    draws = dict(n_null=n_null, n_half=n_half, n_seeds=n_seeds, seed=seed, random_state=random_state)
+    draws = dict(n_null=n_null, n_half=n_half, n_seeds=n_seeds, seed=seed,
+                 random_state=random_state)
     n_null, n_half, n_seeds, seed, random_state = (_whole(*o) for o in draws.items())
     rng, N = np.random.default_rng(seed), len(y)
-    f = lambda i, l, r=random_state: mis(mutual_info_matrix(x[i], l, random_state=r, n_classes=C, **kwargs))
-    null   = [f(slice(None), y[torch.from_numpy(rng.permutation(N))]) for _ in range(n_null)]
-    halves = [f(i, y[i]) for i in (torch.from_numpy(rng.permutation(N)[:max(2, N//2)]) for _ in range(n_half))]
+    f = lambda i, l, r=random_state: mis(mutual_info_matrix(x[i], l,
+            random_state=r, n_classes=C, **kwargs))
+    null   = [f(slice(None), y[torch.from_numpy(rng.permutation(N))])
+              for _ in range(n_null)]
+    halves = [f(i, y[i]) for i in (torch.from_numpy(rng.permutation(N)[:max(2, N//2)])
+                                   for _ in range(n_half))]
     seeds  = [f(slice(None), y, random_state+1+r) for r in range(n_seeds)]
     draws = [torch.tensor(o, dtype=torch.float64) for o in (null, halves, seeds)]
-    return MIS(f(slice(None), y), *draws, N, x.shape[1], C, kwargs.get('balanced', False))
+    return MIS(f(slice(None), y), *draws, N, x.shape[1], C,
+               kwargs.get('balanced', False))
 
 # %% ../nbs/06_mutual_info.ipynb #5ec82c7e
 @dataclass
 class MISDifference(Measure):
-    "MIS of one network less that of another on the same images, with its interval over images and its floor, in nats"
+    """MIS of one network less that of another on the same images, with its interval
+    over images and its floor, in nats"""
     a:MIS # of the one
     b:MIS # of the other
     @property
@@ -454,15 +507,18 @@ class MISDifference(Measure):
 def to_df(self:MISDifference):
     "One row"
     lo, hi = self.interval
-    return pd.DataFrame([{'MIS a - b':self.value, 'other images, from':lo, 'other images, to':hi,
+    return pd.DataFrame([{'MIS a - b':self.value, 'other images, from':lo,
+                          'other images, to':hi,
                           'floor a - b':self.null_mean, 'N':self.a.N, 'C':self.a.C}])
 
 @patch
 def plot(self:MISDifference, ax=None, color='tab:red'):
-    "The difference on each half of the images as a stroke, and on all of them with its interval"
+    """The difference on each half of the images as a stroke, and on all of them
+    with its interval"""
     ax = _axis(ax, 60, 5)
     ax.plot(self.halves, [0]*len(self.halves), '|', ms=12, color='tab:blue')
-    ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd, fmt='o', color=color, capsize=4)
+    ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd,
+                fmt='o', color=color, capsize=4)
     ax.axvline(0, color='0.5', lw=.8, ls='--')
     ax.set_yticks(range(2), ['half of the images','all, 95 % over images'])
     ax.set(ylim=(-.6,1.6), xlabel='MIS a - b (nats)')
@@ -475,10 +531,12 @@ def mis_difference(
     n_half:int=20, # random halves of the images, the same for both
     n_null:int=20, # permutations of the labels, the same for both
     seed:int=0, # of halves and permutations
-    **kwargs # for `mis_stats`: random_state, n_neighbors, n_classes, balanced, dead, threads
+    **kwargs # for `mis_stats`: random_state, n_neighbors, n_classes, balanced, ...
 )->MISDifference:
-    "MIS of `a` less that of `b`, paired by image: 95 % interval over images, and the difference of the floors"
-    return MISDifference(*(mis_stats(o, labels, n_null, n_half, 0, seed, **kwargs) for o in (a,b)))
+    """MIS of `a` less that of `b`, paired by image: 95 % interval over images,
+    and the difference of the floors"""
+    return MISDifference(*(mis_stats(o, labels, n_null, n_half, 0,
+                                     seed, **kwargs) for o in (a,b)))
 
 # %% ../nbs/06_mutual_info.ipynb #6429f70a
 def balanced_sample(
@@ -486,7 +544,8 @@ def balanced_sample(
     c:int, # class
     seed:int=0 # of the draw
 )->tuple: # image numbers [2n], and whether each is of class c [2n]
-    "All positives of class `c` and as many random negatives (or the other way round where negatives are fewer)"
+    """All positives of class `c` and as many random negatives (or the other way
+    round where negatives are fewer)"""
     y = _class_numbers(labels).cpu().numpy()
     groups = np.flatnonzero(y==c), np.flatnonzero(y!=c)
     n, rng = min(map(len, groups)), np.random.default_rng((seed, c))
@@ -494,7 +553,8 @@ def balanced_sample(
     return np.concatenate([pos, neg]), np.repeat([True,False], n)
 
 def _balanced_mi(x, y, C, k, random_state, threads):
-    "As `_mi`, each class on a balanced sample of its own; 0 for a class with fewer than two images"
+    """As `_mi`, each class on a balanced sample of its own; 0 for a class with
+    fewer than two images"""
     M = np.zeros((x.shape[1], C))
     def one(c):
         i, own = balanced_sample(y, c, random_state)
@@ -510,8 +570,11 @@ def _ranks(x):
 
 @dataclass
 class Agreement(Measure):
-    "How well the gate says what filters know; the columns of the gate shuffled for comparison"
-    rho:float # Spearman's correlation of all entries of gate and MI; NaN if all entries of one are equal
+    """How well the gate says what filters know; the columns of the gate shuffled
+    for comparison"""
+    # Spearman's correlation of all entries of gate and MI; NaN if all entries of one
+    # are equal
+    rho:float
     rho_best:float # what it would be in the best order of the same values
     rho_shuffled:float # its mean over all ways to shuffle the filters
     hits:float # share of filters whose class of largest MI is fully open
@@ -520,17 +583,21 @@ class Agreement(Measure):
     G:Tensor # gate [C,K]
     M:Tensor # mutual information [K,C]
     def to_df(self):
-        return pd.DataFrame([('rank correlation', self.rho, self.rho_shuffled, self.rho_best),
+        return pd.DataFrame([('rank correlation', self.rho,
+                              self.rho_shuffled, self.rho_best),
                              ('top-class hits', self.hits, self.hits_shuffled, 1.)],
-                            columns=['', 'gate and MI', 'filters shuffled', 'at best']).set_index('')
-    def plot(self, ax=None, **kwargs): return show_overlap(self.G, self.M, ax=ax, **kwargs)
+                            columns=['', 'gate and MI', 'filters shuffled',
+                                     'at best']).set_index('')
+    def plot(self, ax=None, **kwargs):
+        return show_overlap(self.G, self.M, ax=ax, **kwargs)
 
 # %% ../nbs/06_mutual_info.ipynb #6a1fc39f
 def _gate(G):
     "A gate [C,K] in [0,1], float64, or a `ValueError`"
     G = _matrix(G, 'G').double()
     if G.min() < -1e-6 or G.max() > 1+1e-6:
-        raise ValueError(f'G lies in {G.min():.3g}..{G.max():.3g}, a gate in 0..1: project it first (csg_fastai.gate.project)')
+        raise ValueError(f'G lies in {G.min():.3g}..{G.max():.3g}, a gate in 0..1: '
+                         'project it first (csg_fastai.gate.project)')
     return G.clamp(0, 1)
 
 # %% ../nbs/06_mutual_info.ipynb #641a31ea
@@ -538,26 +605,33 @@ def agreement(
     G, # gate [C,K]
     M # mutual information [K,C]
 )->Agreement:
-    "Agreement of gate and mutual information as numbers (Fig. 4c); a filter without information is no hit"
+    """Agreement of gate and mutual information as numbers (Fig. 4c); a filter
+    without information is no hit"""
     G, M = _gate(G), _matrix(M).double()
     if G.shape != M.T.shape:
-        raise ValueError(f'G {tuple(G.shape)} must be [C,K] and M {tuple(M.shape)} [K,C]: transpose one, or take those of one network')
+        raise ValueError(f'G {tuple(G.shape)} must be [C,K] and M {tuple(M.shape)} '
+                         '[K,C]: transpose one, or take those of one network')
     a, b = (r - r.mean() for r in (_ranks(G), _ranks(M.T)))
     norm = (a.norm()*b.norm()).item() or math.nan
-    rhos = (a*b).sum(), a.flatten().sort()[0] @ b.flatten().sort()[0], a.sum(1) @ b.sum(1) / G.shape[1]
+    rhos = ((a*b).sum(), a.flatten().sort()[0] @ b.flatten().sort()[0],
+            a.sum(1) @ b.sum(1) / G.shape[1])
     opened, top, some = (G > 1-1e-6).double(), M.argmax(1), M.amax(1) > 0
     hits = opened[top, range(len(M))]*some, opened.mean(1)[top]*some, opened
-    return Agreement(*(o.item()/norm for o in rhos), *(o.mean().item() for o in hits), G, M)
+    return Agreement(*(o.item()/norm for o in rhos),
+                     *(o.mean().item() for o in hits), G, M)
 
 # %% ../nbs/06_mutual_info.ipynb #ed67973e
-OVERLAP = (1., 1., 1.), (1., .6, .1), (.4, .68, 1.), (.15, 0., .1)            # neither, MI only, gate only, both
+# neither, MI only, gate only, both
+OVERLAP = (1., 1., 1.), (1., .6, .1), (.4, .68, 1.), (.15, 0., .1)
 
 def overlap_image(
     G, # gate [C,K]
     M, # mutual information [K,C]
-    per_filter:bool=True # MI relative to each filter's largest? else to the largest of all
+    # MI relative to each filter's largest? else to the largest of all
+    per_filter:bool=True
 )->np.ndarray: # colours [C,K,3] in [0,1]
-    "White where neither is, orange for MI, blue for the gate, dark for both, and mixed in between (Fig. 4c)"
+    """White where neither is, orange for MI, blue for the gate, dark for both,
+    and mixed in between (Fig. 4c)"""
     g, M = _gate(G), _matrix(M).double()
     m = M.T / (M.amax(1) if per_filter else M.amax()).clamp(min=1e-12)
     parts = torch.stack([(1-g)*(1-m), (1-g)*m, g*(1-m), g*m], -1)
@@ -569,7 +643,8 @@ def show_overlap(
     M, # mutual information [K,C]
     order=None, # filter numbers [K]; None: by the class that the gate opens
     classes=None, # C class names
-    per_filter:bool=True, # MI relative to each filter's largest? else to the largest of all
+    # MI relative to each filter's largest? else to the largest of all
+    per_filter:bool=True,
     title:str=None, # None: the top-class hits
     ax=None # matplotlib axis to draw on
 ): # the axis
@@ -578,12 +653,16 @@ def show_overlap(
     g = agreement(G, M)
     order = filter_order(g.G) if order is None else _order(order, len(g.M))
     ax = _axis(ax, *g.M.shape)
-    ax.imshow(overlap_image(G, M, per_filter)[:,order], aspect='auto', interpolation='nearest')
-    ax.plot(range(len(order)), g.M.argmax(1)[order], 'o', ms=3.5, mfc='w', mec='k', mew=.6, label="filter's best class")
+    ax.imshow(overlap_image(G, M, per_filter)[:,order], aspect='auto',
+              interpolation='nearest')
+    ax.plot(range(len(order)), g.M.argmax(1)[order], 'o', ms=3.5, mfc='w',
+            mec='k', mew=.6, label="filter's best class")
     names = 'neither', 'MI only', 'gate only', 'both'
     keys = [Patch(fc=c, ec='0.6', label=k) for c,k in zip(OVERLAP[1:], names[1:])]
-    ax.legend(handles=[*keys, ax.lines[-1]], fontsize=7, ncol=4, frameon=False, loc='lower right',
+    ax.legend(handles=[*keys, ax.lines[-1]], fontsize=7, ncol=4,
+              frameon=False, loc='lower right',
               bbox_to_anchor=(1, 1), handlelength=1, borderaxespad=.2, columnspacing=1)
     _label(ax, classes, len(g.G), None)
-    ax.set_title(f'top-class hits {g.hits:.0%}' if title is None else title, fontsize=10, pad=18)
+    ax.set_title(f'top-class hits {g.hits:.0%}' if title is None else title,
+                 fontsize=10, pad=18)
     return ax

@@ -8,7 +8,8 @@ __all__ = ['COLS', 'KEY', 'TEXT', 'STATS', 'TABLES', 'VERDICTS', 'check_rows', '
            'per_seed', 'verdict', 'Setting', 'Claim', 'Ledger', 'ledger_table', 'plot_verdicts', 'rerun']
 
 # %% ../nbs/12_results.ipynb #3f3efadb
-import difflib, json, math, os, platform, re, shlex, shutil, statistics, subprocess, sys, tempfile
+import difflib, json, math, os, platform, re, shlex, shutil, statistics
+import subprocess, sys, tempfile
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatch
@@ -30,22 +31,30 @@ def _number(o):
 def _int(o): return None if pd.isna(o) or o=='' else int(o)
 
 def _check(df, bad, why, where):
-    if bad.any(): raise ValueError(f'{where}: row {int(bad.values.argmax())+1} {why}: {df[bad].iloc[0].to_dict()}')
+    if bad.any():
+        raise ValueError(f'{where}: row {int(bad.values.argmax())+1} {why}: '
+                         f'{df[bad].iloc[0].to_dict()}')
 
 # %% ../nbs/12_results.ipynb #463feac1
 def check_rows(
     rows, # List of dicts or DataFrame with the nine columns
     where:str='results' # What to call them in an error
-)->pd.DataFrame: # Columns in the order of `COLS`; seed and N are whole numbers or missing
+    # Columns in the order of `COLS`; seed and N are whole numbers or missing
+)->pd.DataFrame:
     "Rows in their proper types, or a `ValueError` that says what is wrong with them"
     df = pd.DataFrame(rows)
-    if miss:=[o for o in COLS if o not in df]: raise ValueError(f'{where}: no column {", ".join(miss)}; need {", ".join(COLS)}')
-    if more:=[o for o in df if o not in COLS]: raise ValueError(f'{where}: unknown column {", ".join(map(str, more))}')
+    if miss:=[o for o in COLS if o not in df]:
+        raise ValueError(f'{where}: no column '
+                         f'{", ".join(miss)}; need {", ".join(COLS)}')
+    if more:=[o for o in df if o not in COLS]:
+        raise ValueError(f'{where}: unknown column {", ".join(map(str, more))}')
     df = df[COLS].reset_index(drop=True)
     df['value'] = df['value'].map(_number).astype(float)
     for o in ('seed','N'): df[o] = pd.array([_int(v) for v in df[o]], dtype='Int64')
-    _check(df, ~df['value'].map(math.isfinite).astype(bool), 'has no finite value', where)
-    _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1), 'leaves a name empty', where)
+    _check(df, ~df['value'].map(math.isfinite).astype(bool),
+           'has no finite value', where)
+    _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1),
+           'leaves a name empty', where)
     _check(df, df.duplicated(KEY), 'has the key of an earlier one', where)
     return df
 
@@ -61,15 +70,19 @@ def _cpu_name():
 # %% ../nbs/12_results.ipynb #923b41da
 def machine(
 )->dict: # cpu, cores, threads, gpu, system: no names of hosts or folders
-    "The machine as a reader needs it; threads and gpu as the imported PyTorch sees them, else None"
+    """The machine as a reader needs it; threads and gpu as the imported PyTorch
+    sees them, else None"""
     torch = sys.modules.get('torch')
     gpus = torch is not None and torch.cuda.is_available() and torch.cuda.device_count()
-    return dict(cpu=_cpu_name(), cores=os.cpu_count(), threads=torch and torch.get_num_threads(),
-                gpu=torch.cuda.get_device_name(0) + (f' x {gpus}' if gpus>1 else '') if gpus else None,
+    return dict(cpu=_cpu_name(), cores=os.cpu_count(),
+                threads=torch and torch.get_num_threads(),
+                gpu=torch.cuda.get_device_name(0) + (f' x {gpus}' if gpus>1 else '')
+                if gpus else None,
                 system=f'{platform.system()} {platform.machine()}')
 
 def versions(
-    pkgs:str='csg_fastai torch torchvision fastai fastcore numpy scikit-learn' # Names, separated by blanks
+    # Names, separated by blanks
+    pkgs:str='csg_fastai torch torchvision fastai fastcore numpy scikit-learn'
 )->dict: # Package -> version, of those installed; and python's
     "Versions of Python and of the packages that make the numbers"
     res = dict(python=platform.python_version())
@@ -85,7 +98,8 @@ def manifest(
     **settings # Whatever else decides the values
 )->dict: # date, command, machine, versions, data, settings
     "Where rows come from, for `write_results`"
-    return dict(date=date.today().isoformat(), command=command, machine=machine(), versions=versions(), data=data, settings=settings)
+    return dict(date=date.today().isoformat(), command=command, machine=machine(),
+                versions=versions(), data=data, settings=settings)
 
 # %% ../nbs/12_results.ipynb #fc46c827
 _folders = re.compile(r'''(?<![\w.:/])(?:~?/|[A-Za-z]:\\)[^\s"']*''')
@@ -95,19 +109,22 @@ def _scrub(o):
     if isinstance(o, dict): return {k:_scrub(v) for k,v in o.items()}
     if isinstance(o, (list,tuple)): return [_scrub(v) for v in o]
     if isinstance(o, Path): o = str(o)
-    return _folders.sub(lambda m: re.split(r'[/\\]', m[0].rstrip('/\\'))[-1], o) if isinstance(o, str) else o
+    return _folders.sub(lambda m: re.split(r'[/\\]', m[0].rstrip('/\\'))[-1],
+                        o) if isinstance(o, str) else o
 
 # %% ../nbs/12_results.ipynb #c75a0e36
 def results_dir(
     folder=None # None: the package's own
 )->Path:
     "The folder that holds the results"
-    return Path(folder) if folder is not None else Path(str(files('csg_fastai')))/'results'
+    return (Path(folder) if folder is not None
+            else Path(str(files('csg_fastai')))/'results')
 
 def _read(f):
     try: df = pd.read_csv(f, dtype=str, keep_default_na=False)
     except Exception as e:
-        raise ValueError(f'{f.name}: not a table of results ({type(e).__name__}): restore it or repeat its run') from None
+        raise ValueError(f'{f.name}: not a table of results ({type(e).__name__}): '
+                         'restore it or repeat its run') from None
     return check_rows(df, f.name)
 
 # %% ../nbs/12_results.ipynb #1bf72544
@@ -118,28 +135,38 @@ def _close(name, names):
 def read_results(
     name:str=None, # NAME of NAME.csv; None: all of them
     folder=None # None: the package's own
-)->pd.DataFrame: # One row a value, columns `COLS`; empty where there are no results at all
+    # One row a value, columns `COLS`; empty where there are no results at all
+)->pd.DataFrame:
     "Results as a table; `FileNotFoundError` for a name that isn't there"
     d = results_dir(folder)
     fs = {o.stem:o for o in sorted(d.glob('*.csv'))}
     if name is None:
-        return pd.concat(map(_read, fs.values()), ignore_index=True) if fs else check_rows(pd.DataFrame(columns=COLS))
-    if name not in fs: raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there are {", ".join(fs) or "none"}')
+        return (pd.concat(map(_read, fs.values()),
+                ignore_index=True) if fs else check_rows(pd.DataFrame(columns=COLS)))
+    if name not in fs:
+        raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there '
+                                f'are {", ".join(fs) or "none"}')
     return _read(fs[name])
 
 def read_manifest(
     name:str, # NAME of NAME.json
     folder=None # None: the package's own
-)->list: # One dict a run, the oldest first: what `manifest` gave, and the keys of its rows
+    # One dict a run, the oldest first: what `manifest` gave, and the keys of its rows
+)->list:
     "The runs that wrote NAME.csv"
     f = results_dir(folder)/f'{name}.json'
-    if not f.is_file(): raise FileNotFoundError(f'no manifest {f.name} to say where {name}.csv comes from: repeat its run')
+    if not f.is_file():
+        raise FileNotFoundError(f'no manifest {f.name} to say where {name}.csv '
+                                'comes from: repeat its run')
     try: return json.loads(f.read_text(encoding='utf-8'))['runs']
     except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f'{f.name}: not a manifest ({e}): restore it or repeat its run') from None
+        raise ValueError(f'{f.name}: not a manifest ({e}): '
+                         'restore it or repeat its run') from None
 
 # %% ../nbs/12_results.ipynb #2ff566c8
-def _ids(df): return ['/'.join('' if pd.isna(o) else str(o) for o in r) for r in df[KEY].values.tolist()]
+def _ids(df):
+    return ['/'.join('' if pd.isna(o) else str(o) for o in r)
+            for r in df[KEY].values.tolist()]
 
 def _merge_rows(old, new):
     "Rows of both; where they share a key, the new one in the old one's place"
@@ -147,7 +174,8 @@ def _merge_rows(old, new):
     return check_rows(list(both.values()))
 
 def _merge_runs(old, run):
-    "Runs of `old` with the rows they still have, and `run`; into one where only their rows differ"
+    """Runs of `old` with the rows they still have, and `run`; into one where
+    only their rows differ"""
     ids = set(run['rows'])
     old = [dict(o, rows=[r for r in o['rows'] if r not in ids]) for o in old]
     same = [o for o in old if {**o, 'rows':0} == {**run, 'rows':0}]
@@ -161,7 +189,8 @@ def _replace(
     "Write all files under temporary names, then rename them"
     tmps = [f.with_name(f'.{f.name}.{os.getpid()}.tmp') for f,_ in contents]
     try:
-        for t,(_,s) in zip(tmps, contents): t.write_text(s, encoding='utf-8', newline='\n')
+        for t,(_,s) in zip(tmps, contents):
+            t.write_text(s, encoding='utf-8', newline='\n')
         for t,(f,_) in zip(tmps, contents): os.replace(t, f)
     finally:
         for t in tmps: t.unlink(missing_ok=True)
@@ -170,8 +199,11 @@ def _target(folder):
     "The folder to write to; an installed package's own is not one"
     d = results_dir(folder)
     if folder is None and not (d.parent.parent/'settings.ini').is_file():
-        raise ValueError("results inside an installed package can't be changed: pass folder=")
-    if d.exists() and not d.is_dir(): raise NotADirectoryError(f'{d.name} is a file, not a folder: pass another folder=')
+        raise ValueError("results inside an installed package "
+                         "can't be changed: pass folder=")
+    if d.exists() and not d.is_dir():
+        raise NotADirectoryError(f'{d.name} is a file, not a '
+                                 'folder: pass another folder=')
     d.mkdir(parents=True, exist_ok=True)
     return d
 
@@ -181,25 +213,33 @@ def write_results(
     rows, # List of dicts or DataFrame with the nine columns
     manifest:dict, # From `manifest`: where the rows come from
     folder=None, # None: the package's own, in a checkout
-    merge:bool=True # Keep the rows that are there under other keys? False: start the file anew
+    # Keep the rows that are there under other keys? False: start the file anew
+    merge:bool=True
 )->Path: # The CSV file
-    "Add rows to NAME.csv and their origin to NAME.json, both or neither; `ValueError` for rows that don't fit"
-    if miss:=[o for o in ('date','command','machine','versions') if not manifest.get(o)]:
-        raise ValueError(f'manifest of {name}: no {", ".join(miss)}; make it with manifest(command, ...)')
+    """Add rows to NAME.csv and their origin to NAME.json, both or neither;
+    `ValueError` for rows that don't fit"""
+    if miss:=[o for o in ('date','command','machine',
+                          'versions') if not manifest.get(o)]:
+        raise ValueError(f'manifest of {name}: no {", ".join(miss)}; make it '
+                         'with manifest(command, ...)')
     d, df, runs = _target(folder), check_rows(rows, name), []
     run = json.loads(json.dumps(dict(_scrub(manifest), rows=_ids(df))))
     if merge and (d/f'{name}.csv').exists():
         df, runs = _merge_rows(read_results(name, d), df), read_manifest(name, d)
     runs = json.dumps(dict(runs=_merge_runs(runs, run)), indent=1, ensure_ascii=False)
-    _replace((d/f'{name}.json', runs+'\n'), (d/f'{name}.csv', df.to_csv(index=False, lineterminator='\n')))
+    _replace((d/f'{name}.json', runs+'\n'),
+             (d/f'{name}.csv', df.to_csv(index=False, lineterminator='\n')))
     return d/f'{name}.csv'
 
 # %% ../nbs/12_results.ipynb #e58a1ae3
 def _sd(v):
-    if len(v)<2: raise ValueError('one seed has no standard deviation: run more, or ask for .mean')
+    if len(v)<2:
+        raise ValueError('one seed has no standard deviation: '
+                         'run more, or ask for .mean')
     return statistics.stdev(v)
 
-STATS = dict(mean=statistics.fmean, sd=_sd, n=len, median=statistics.median, min=min, max=max)
+STATS = dict(mean=statistics.fmean, sd=_sd, n=len,
+             median=statistics.median, min=min, max=max)
 
 def _select(df, **where):
     "Rows that match; a list matches any of its values"
@@ -212,60 +252,78 @@ def _select(df, **where):
 def _one_kind(d, key):
     "A `ValueError` if the rows of `d` are of several experiments or splits"
     for col in ('experiment','split'):
-        if len(o:=sorted(d[col].unique()))>1: raise ValueError(f'{key!r} is there for several: pass {col}=, one of {", ".join(o)}')
+        if len(o:=sorted(d[col].unique()))>1:
+            raise ValueError(f'{key!r} is there for several: pass '
+                             f'{col}=, one of {", ".join(o)}')
 
 def _keys(df):
     "preset.model.training.measure of each row"
-    return df[['preset','model','training','measure']].agg('.'.join, axis=1) if len(df) else df['preset']
+    return df[['preset','model','training','measure']].agg('.'.join,
+            axis=1) if len(df) else df['preset']
 
 def values(
     key:str, # 'preset.model.training.measure'
     folder=None, # None: the package's own
     **where # Where a key is not enough: experiment=, split=, seed=
 )->pd.Series: # Value by seed
-    "All stored values of `key`; a `ValueError` with the closest keys for one that isn't there"
+    """All stored values of `key`; a `ValueError` with the closest keys for one
+    that isn't there"""
     df = _select(read_results(folder=folder), **where)
     ids = _keys(df)
-    if not (ids==key).any(): raise ValueError(f'no result {key!r}{_close(key, ids.unique())}')
+    if not (ids==key).any():
+        raise ValueError(f'no result {key!r}{_close(key, ids.unique())}')
     _one_kind(df[ids==key], key)
     return df[ids==key].set_index('seed')['value']
 
 # %% ../nbs/12_results.ipynb #bbcdfae5
 def num(
-    key:str, # 'preset.model.training.measure', perhaps with .mean, .sd, .n, .median, .min or .max
+    # 'preset.model.training.measure', perhaps with .mean, .sd, .n, .median, .min or
+    # .max
+    key:str,
     folder=None, # None: the package's own
     **where # Where a key is not enough: experiment=, split=, seed=
 )->float:
-    "The stored number called `key`; a `ValueError` with the closest ones for a key that isn't there"
+    """The stored number called `key`; a `ValueError` with the closest ones for
+    a key that isn't there"""
     base,_,stat = key.rpartition('.')
-    if stat not in STATS or key in set(_keys(read_results(folder=folder))): base,stat = key,'mean'
+    if stat not in STATS or key in set(_keys(read_results(folder=folder))):
+        base,stat = key,'mean'
     return STATS[stat](values(base, folder, **where).tolist())
 
 # %% ../nbs/12_results.ipynb #addb41f1
 class ResultTable:
-    "A table of texts that a notebook shows as Markdown; the first `n_head` columns name the row, `note` is a line below"
-    def __init__(self, df, n_head=1, note=''): self.df,self.n_head,self.note = df,n_head,note
+    """A table of texts that a notebook shows as Markdown; the first `n_head`
+    columns name the row, `note` is a line below"""
+    def __init__(self, df, n_head=1, note=''):
+        self.df,self.n_head,self.note = df,n_head,note
     def __repr__(self): return self._repr_markdown_()
     def _repr_markdown_(self):
         rule = ['---']*self.n_head + ['--:']*(self.df.shape[1]-self.n_head)
-        lines = [[str(o).replace('|', r'\|') for o in r] for r in (self.df.columns, rule, *self.df.values.tolist())]
-        return '\n'.join(f'| {" | ".join(r)} |' for r in lines) + (f'\n\n{self.note}' if self.note else '')
+        lines = [[str(o).replace('|', r'\|') for o in r] for r in (self.df.columns,
+                rule, *self.df.values.tolist())]
+        return '\n'.join(f'| {" | ".join(r)} |'
+                         for r in lines) + (f'\n\n{self.note}' if self.note else '')
 
 # %% ../nbs/12_results.ipynb #97e2b574
 def _cell(v, fmt, spread):
     "The text for the values `v` of one cell"
     if len(v)<2: return format(v[0], fmt) if v else ''
-    if spread=='range': return '{:{f}} ({:{f}} to {:{f}})'.format(*(STATS[o](v) for o in ('median','min','max')), f=fmt)
+    if spread=='range':
+        return '{:{f}} ({:{f}} to {:{f}})'.format(*(STATS[o](v)
+                for o in ('median','min','max')), f=fmt)
     return f'{STATS["mean"](v):{fmt}} ± {_sd(v):{fmt}}'
 
 def _note(ns, spread):
     if max(ns)<2: return ''
-    what = 'Median (lowest to highest)' if spread=='range' else 'Mean ± standard deviation'
+    what = ('Median (lowest to highest)' if spread=='range'
+            else 'Mean ± standard deviation')
     return f'{what} of n = {min(ns)}' + (f' to {max(ns)}' if max(ns)>min(ns) else '')
 
 def _order(df, cols, where):
-    "Distinct values of `cols` as tuples: in the order of a list in `where`, else as they come"
-    rank = lambda r: [where[c].index(o) if isinstance(where.get(c), (list,tuple)) else 0 for c,o in zip(cols, r)]
+    """Distinct values of `cols` as tuples: in the order of a list in `where`,
+    else as they come"""
+    rank = lambda r: [where[c].index(o) if isinstance(where.get(c), (list,tuple)) else 0
+                      for c,o in zip(cols, r)]
     return sorted(dict.fromkeys(map(tuple, df[cols].values.tolist())), key=rank)
 
 # %% ../nbs/12_results.ipynb #ed6b5227
@@ -274,46 +332,64 @@ def _unmixed(df, by):
     for o in [o for o in KEY if o not in (*by,'seed')]:
         for _,g in df.groupby(list(by)):
             if g[o].nunique()>1:
-                raise ValueError(f'a cell would mix several: pass {o}=, one of {", ".join(g[o].unique())}, or name it in rows=')
+                raise ValueError(f'a cell would mix several: pass {o}=, one of '
+                                 f'{", ".join(g[o].unique())}, or name it in rows=')
 
 def _paper_table(name, rows, labels, where):
     "Name of the file, rows, labels and selection of a table called by the paper's name"
     t = TABLES.get(name)
     if not t: return name, rows or 'training', labels or {}, where
-    return None, rows or t['rows'], {**t['labels'], **(labels or {})}, {**t['where'], **where}
+    return None, rows or t['rows'], {**t['labels'],
+                                     **(labels or {})}, {**t['where'], **where}
 
 # %% ../nbs/12_results.ipynb #9bc0a3c3
 def table(
     name:str=None, # NAME of NAME.csv, or one of `TABLES`; None: all results
-    rows=None, # Column of the results whose values make the rows, or a list of columns; None: 'training'
+    # Column of the results whose values make the rows, or a list of columns; None:
+    # 'training'
+    rows=None,
     cols:str='measure', # Column whose values make the columns
     fmt='.3f', # Python's number format, or a dict of them by value of `cols`
-    spread:str='sd', # 'sd': mean ± standard deviation; 'range': median (lowest to highest)
+    # 'sd': mean ± standard deviation; 'range': median (lowest to highest)
+    spread:str='sd',
     labels:dict=None, # Other names for rows and columns
     folder=None, # None: the package's own
     **where # Columns and the values to keep: measure=['acc','mis'], in this order
 )->ResultTable: # Shows itself as Markdown
-    "Stored results as a table; values that differ in seed alone share a cell. `ValueError` where others would"
-    if name in TABLES and _select(read_results(folder=folder), **TABLES[name]['where']).empty:
+    """Stored results as a table; values that differ in seed alone share a cell.
+    `ValueError` where others would"""
+    if name in TABLES and _select(read_results(folder=folder),
+                                  **TABLES[name]['where']).empty:
         raise ValueError(f'{name}: none of its numbers is stored yet')
     name, rows, labels, where = _paper_table(name, rows, labels, where)
-    df, rows = _select(read_results(name, folder), **where), [rows] if isinstance(rows, str) else list(rows)
-    if not len(df): raise ValueError(f'no results in {name or "any file"} for {", ".join(f"{k}={v!r}" for k,v in where.items())}')
+    df, rows = _select(read_results(name, folder),
+                       **where), [rows] if isinstance(rows, str) else list(rows)
+    if not len(df):
+        raise ValueError(f'no results in {name or "any file"} for '
+                         f'{", ".join(f"{k}={v!r}" for k,v in where.items())}')
     _unmixed(df, (*rows, cols))
-    at, tops = {k:g['value'].tolist() for k,g in df.groupby([*rows, cols])}, [c for c, in _order(df, [cols], where)]
-    text = lambda r,c: _cell(at.get((*r,c), []), fmt.get(c, '.3f') if isinstance(fmt, dict) else fmt, spread)
-    body = [[*(labels.get(o, o) for o in r), *(text(r, c) for c in tops)] for r in _order(df, rows, where)]
+    at, tops = {k:g['value'].tolist() for k,g in df.groupby([*rows, cols])}, [c
+            for c, in _order(df, [cols], where)]
+    text = lambda r,c: _cell(at.get((*r,c), []),
+            fmt.get(c, '.3f') if isinstance(fmt, dict) else fmt, spread)
+    body = [[*(labels.get(o, o) for o in r), *(text(r, c) for c in tops)]
+            for r in _order(df, rows, where)]
     df = pd.DataFrame(body, columns=[labels.get(o, o) for o in (*rows, *tops)])
     return ResultTable(df, len(rows), _note([*map(len, at.values())], spread))
 
 # %% ../nbs/12_results.ipynb #d90d98e1
-_labels = dict(preset='data', std='STD', csg='CSG', acc='accuracy', mis='MIS (nats)', density='L1-density')
-_presets = 'digits canvases cifar10-16px-96 cifar10-30 cifar10 voc-scratch-30 voc-scratch voc imagenet'.split()
+_labels = dict(preset='data', std='STD', csg='CSG', acc='accuracy',
+               mis='MIS (nats)', density='L1-density')
+_presets = ('digits canvases cifar10-16px-96 cifar10-30 cifar10 '
+            'voc-scratch-30 voc-scratch voc imagenet'.split())
 _tables = dict(table1=('effectiveness length', 'acc mis density'),
-               table2=('localization', 'gradmap_iou gradmap_ap20 activmap_iou activmap_ap30 cam_iou cam_ap30'),
-               table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'), table4=('adversarial', 'success_single_pixel success_local_search'))
+               table2=('localization', 'gradmap_iou gradmap_ap20 activmap_iou '
+                                       'activmap_ap30 cam_iou cam_ap30'),
+               table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'),
+               table4=('adversarial', 'success_single_pixel success_local_search'))
 TABLES = {k:dict(rows=['preset','training'], labels=_labels,
-                 where=dict(experiment=e.split(), preset=_presets, training=['std','csg'], measure=m.split())) for k,(e,m) in _tables.items()}
+                 where=dict(experiment=e.split(), preset=_presets, training=['std',
+                         'csg'], measure=m.split())) for k,(e,m) in _tables.items()}
 
 # %% ../nbs/12_results.ipynb #bd2ac428
 def interval(
@@ -332,25 +408,32 @@ def interval(
 _blank = re.compile(r'\{([\w-]+)\.([^{}]+)\}')
 
 def _part(df, training, measure):
-    "Values by seed of the first of `measure`'s names that is there; for one with * a table, seeds x what * stands for"
+    """Values by seed of the first of `measure`'s names that is there; for one
+    with * a table, seeds x what * stands for"""
     df = df[df['training']==training]
     names = [o for o in measure.split('|') if any(fnmatch(m, o) for m in df['measure'])]
     if not names: return None
     d = df[[fnmatch(m, names[0]) for m in df['measure']]]
-    if d.duplicated(['seed','measure']).any(): raise ValueError(f'{training}.{names[0]} is there for several experiments or splits: choose one')
-    if '*' in names[0]: return d.pivot(index='seed', columns='measure', values='value').rename(columns=lambda o: o[names[0].index('*'):])
-    return float(d['value'].iloc[0]) if len(d)==1 and d['seed'].isna().all() else d.set_index('seed')['value']
+    if d.duplicated(['seed','measure']).any():
+        raise ValueError(f'{training}.{names[0]} is there for several '
+                         'experiments or splits: choose one')
+    if '*' in names[0]:
+        return d.pivot(index='seed', columns='measure',
+                       values='value').rename(columns=lambda o: o[names[0].index('*'):])
+    return (float(d['value'].iloc[0]) if len(d)==1
+            and d['seed'].isna().all() else d.set_index('seed')['value'])
 
 def per_seed(
     formula:str, # '{csg.mis} / {std.mis}'
     df:pd.DataFrame, # Rows of one data set and network
     **names # Numbers that the formula names
-)->pd.Series: # Value by seed, of the seeds that all its parts have; None where a part is missing
+)->pd.Series: # Value by seed, of the seeds that all parts have; None without a part
     "Work out a formula for each seed"
     parts = [_part(df, *o) for o in _blank.findall(formula)]
     if any(o is None for o in parts): return None
     it = iter(range(len(parts)))
-    v = eval(_blank.sub(lambda m: f'parts[{next(it)}]', formula), {'__builtins__':{}}, dict(names, parts=parts))
+    v = eval(_blank.sub(lambda m: f'parts[{next(it)}]', formula), {'__builtins__':{}},
+             dict(names, parts=parts))
     v = (v.mean(axis=1) if isinstance(v, pd.DataFrame) else v).dropna()
     return v if len(v) else None
 
@@ -380,12 +463,14 @@ class Setting:
     preset:str # Its name in the results
     todo:str='' # What has to be done where it has no numbers
     names:dict=field(default_factory=dict) # Numbers that formulas name: C, K
-    also:dict=field(default_factory=dict) # Training -> (preset, training) where a training is kept under another preset
+    # Training -> (preset, training) where a training is kept under another preset
+    also:dict=field(default_factory=dict)
 
     def rows(self, df, experiment=None):
         "Its rows of `df`, of some experiments"
         if experiment: df = df[df['experiment'].isin(experiment.split())]
-        more = [df[(df['preset']==p) & (df['training']==t)].assign(training=k) for k,(p,t) in self.also.items()]
+        more = [df[(df['preset']==p) & (df['training']==t)].assign(training=k)
+                for k,(p,t) in self.also.items()]
         return pd.concat([df[df['preset']==self.preset], *more])
 
 # %% ../nbs/12_results.ipynb #8cc57420
@@ -398,7 +483,8 @@ class Claim:
     full:tuple # (lowest, highest) value with which it is reproduced
     on:str # Names of settings, with semicolons
     paper:str='' # The paper's own value
-    part:tuple=None # (lowest, highest) with which it is partly; or a formula before them
+    # (lowest, highest) with which it is partly; or a formula before them
+    part:tuple=None
     experiment:str=None # Those that may be looked at, separated by blanks; None: all
     page:str='' # Notebook in which the numbers are made
     why:dict=field(default_factory=dict) # 'setting: verdict' -> reason
@@ -418,11 +504,14 @@ def _judge(c, s, df):
     d = s.rows(df, c.experiment)
     v = per_seed(c.ours, d, **s.names)
     part, other = c.part, None
-    if part and isinstance(part[0], str): other, part = per_seed(part[0], d, **s.names), part[1:]
-    res = verdict(v, c.full, part if other is not None or part is c.part else None, other)
+    if part and isinstance(part[0], str):
+        other, part = per_seed(part[0], d, **s.names), part[1:]
+    res = verdict(v, c.full, part if other is not None
+                  or part is c.part else None, other)
     m,lo,hi = (math.nan,)*3 if v is None else interval(v)
     why = c.why.get(f'{s.name}: {res}', c.why.get(res, s.todo if v is None else ''))
-    return dict(where=c.where, says=c.says, rule=c.rule(), paper=c.paper, setting=s.name, value=m, lo=lo, hi=hi, n=0 if v is None else len(v),
+    return dict(where=c.where, says=c.says, rule=c.rule(), paper=c.paper,
+                setting=s.name, value=m, lo=lo, hi=hi, n=0 if v is None else len(v),
                 verdict=res, why=why, page=c.page, fmt=c.fmt)
 
 class Ledger:
@@ -432,9 +521,11 @@ class Ledger:
         settings, # List of `Setting`
         folder=None # Of results; None: the package's own
     ):
-        self.claims, self.settings, df = claims, {s.name:s for s in settings}, read_results(folder=folder)
+        self.claims, self.settings, df = claims, {s.name:s
+                for s in settings}, read_results(folder=folder)
         on = lambda c: [o.strip() for o in c.on.split(';')]
-        self.df = pd.DataFrame([_judge(c, self.settings[o], df) for c in claims for o in on(c)])
+        self.df = pd.DataFrame([_judge(c, self.settings[o], df)
+                                for c in claims for o in on(c)])
     def to_df(self)->pd.DataFrame: return self.df.drop(columns='fmt')
     def __repr__(self): return self._repr_markdown_()
 
@@ -442,29 +533,37 @@ class Ledger:
 def _ours(r):
     "A ledger line's value as text, with its interval"
     if not r.n: return ''
-    return format(r.value, r.fmt) + (f' ({r.lo:{r.fmt}} to {r.hi:{r.fmt}})' if r.n>1 else '')
+    return format(r.value, r.fmt) + (f' ({r.lo:{r.fmt}} to '
+                                     f'{r.hi:{r.fmt}})' if r.n>1 else '')
 
 def _claim_rows(g):
     "Lines of one claim: each setting that has numbers, and one for all that haven't"
     head, run, rest = g.iloc[0], g[g.n>0], g[g.n==0]
-    says = f'**{head["where"]}** {f"[{head.says}]({head.page})" if head.page else head.says}<br>{head.rule}'
-    rows = [[says, head.paper, r.setting, _ours(r), str(r.n), r.verdict] for r in run.itertuples()]
-    if len(rest): rows.append([says, head.paper, '; '.join(rest.setting), '', '', VERDICTS[3]])
+    text = f'[{head.says}]({head.page})' if head.page else head.says
+    says = f'**{head["where"]}** {text}<br>{head.rule}'
+    rows = [[says, head.paper, r.setting, _ours(r), str(r.n), r.verdict]
+            for r in run.itertuples()]
+    if len(rest):
+        rows.append([says, head.paper, '; '.join(rest.setting), '', '', VERDICTS[3]])
     return [rows[0], *(['','',*r[2:]] for r in rows[1:])]
 
 def _reasons(df):
     "Reasons as a list; those for what has not been run once each"
     d, rest = df[(df.why!='') & (df.n>0)], df[(df.why!='') & (df.n==0)]
-    lines = [f'- *{r.says}*, on {r.setting} {r.verdict}: {r.why}' for r in d.itertuples()]
-    return '\n'.join(lines + [f'- *{k}*, not run: {v}' for k,v in dict.fromkeys(zip(rest.setting, rest.why))])
+    lines = [f'- *{r.says}*, on {r.setting} {r.verdict}: {r.why}'
+             for r in d.itertuples()]
+    return '\n'.join(lines + [f'- *{k}*, not run: {v}'
+                              for k,v in dict.fromkeys(zip(rest.setting, rest.why))])
 
 def ledger_table(
     df, # From `Ledger.df`
     todo:bool=False # Also say below why something has not been run
 )->ResultTable: # Shows itself as Markdown
     "Lines of a ledger as a table, reasons below"
-    rows = [r for _,g in df.groupby(['where','says'], sort=False) for r in _claim_rows(g)]
-    t = pd.DataFrame(rows, columns=['the paper\'s claim, and our rule','paper','on','ours (95 %)','n','verdict'])
+    rows = [r for _,g in df.groupby(['where','says'], sort=False)
+            for r in _claim_rows(g)]
+    t = pd.DataFrame(rows, columns=['the paper\'s claim, and our rule',
+                                    'paper','on','ours (95 %)','n','verdict'])
     return ResultTable(t, 6, _reasons(df if todo else df[df.n>0]))
 
 Ledger._repr_markdown_ = lambda self: ledger_table(self.df)._repr_markdown_()
@@ -477,19 +576,26 @@ def plot_verdicts(
     ax=None, # Matplotlib axes; None: new ones
     settings:list=None # Names of settings, in their order; None: those of `df`
 ):
-    "One square for each claim (rows) and setting (columns), pale with a single seed; blank where the claim can't be asked"
+    """One square for each claim (rows) and setting (columns), pale with a single
+    seed; blank where the claim can't be asked"""
     import matplotlib.pyplot as plt
-    settings = list(dict.fromkeys(df['setting'])) if settings is None else [o for o in settings if o in set(df['setting'])]
+    settings = (list(dict.fromkeys(df['setting'])) if settings is None
+                else [o for o in settings if o in set(df['setting'])])
     claims = list(dict.fromkeys(zip(df['where'], df['says'])))
-    if ax is None: ax = plt.subplots(figsize=(5+.5*len(settings), 1+.2*len(claims)), layout='constrained')[1]
+    if ax is None:
+        ax = plt.subplots(figsize=(5+.5*len(settings), 1+.2*len(claims)),
+                          layout='constrained')[1]
     for r in df.itertuples():
         x, y = settings.index(r.setting), claims.index((r.where, r.says))
-        ax.add_patch(plt.Rectangle((x-.45, y-.4), .9, .8, color=_colors[r.verdict], alpha=.45 if r.n==1 else 1, lw=0))
+        ax.add_patch(plt.Rectangle((x-.45, y-.4), .9, .8, color=_colors[r.verdict],
+                                   alpha=.45 if r.n==1 else 1, lw=0))
     ax.set(xlim=(-.5, len(settings)-.5), ylim=(len(claims)-.5, -.5))
-    ax.set_xticks(range(len(settings)), settings, rotation=40, ha='left', fontsize=8); ax.xaxis.tick_top()
+    ax.set_xticks(range(len(settings)), settings, rotation=40, ha='left', fontsize=8)
+    ax.xaxis.tick_top()
     ax.set_yticks(range(len(claims)), [f'{w}: {t}' for w,t in claims], fontsize=8)
     ax.tick_params(length=0); ax.spines[:].set_visible(False)
-    ax.legend([plt.Rectangle((0,0), 1, 1, color=c) for c in _colors.values()], VERDICTS, ncols=4, fontsize=8,
+    ax.legend([plt.Rectangle((0,0), 1, 1, color=c) for c in _colors.values()],
+              VERDICTS, ncols=4, fontsize=8,
               loc='upper center', bbox_to_anchor=(.3, 0), frameon=False)
     return ax
 
@@ -499,27 +605,37 @@ Ledger.plot = lambda self, ax=None: plot_verdicts(self.df, ax)
 def _version_note(run):
     "What was another version when a run was made; '' if nothing was"
     now = versions()
-    return ', '.join(f'{k} {v} (here {now.get(k, "none")})' for k,v in run['versions'].items() if now.get(k)!=v)
+    return ', '.join(f'{k} {v} (here {now.get(k, "none")})'
+                     for k,v in run['versions'].items() if now.get(k)!=v)
 
 def _args(name, run, seed, out):
     "Arguments of the command of `run`, for one seed, its threads and the folder `out`"
     cmd, *args = shlex.split(run['command'])
-    if cmd!='csg_run': raise ValueError(f'{name}.csv: made by {run["command"]!r}, not by a command: run that cell again')
+    if cmd!='csg_run':
+        raise ValueError(f'{name}.csv: made by {run["command"]!r}, not by a '
+                         'command: run that cell again')
     drop, keep = {'--seeds','--seed0','--out','--threads'}, []
     while args: keep += [] if (o:=args.pop(0)) in drop and (args.pop(0),) else [o]
-    return [*keep, '--seeds', '1', '--seed0', str(seed), '--out', str(out), '--threads', str(run['machine'].get('threads') or 1)]
+    return [*keep, '--seeds', '1', '--seed0', str(seed), '--out', str(out),
+            '--threads', str(run['machine'].get('threads') or 1)]
 
 # %% ../nbs/12_results.ipynb #a58c1882
-_summary = {'accuracy STD':('std','acc'), 'accuracy CSG':('csg','acc'), 'MIS STD':('std','mis'), 'MIS CSG':('csg','mis'),
+_summary = {'accuracy STD':('std','acc'), 'accuracy CSG':('csg','acc'),
+            'MIS STD':('std','mis'), 'MIS CSG':('csg','mis'),
             'L1-density':('csg','density')}
 
 def _run_again(args):
-    "Run `csg_run` in a process of its own; its last line is the `ValueError` if it fails"
-    cmd = shutil.which('csg_run', path=f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH","")}')
-    if not cmd: raise FileNotFoundError('csg_run is not installed here: pip install csg_fastai')
+    """Run `csg_run` in a process of its own; its last line is the `ValueError`
+    if it fails"""
+    path = [str(Path(sys.executable).parent), os.environ.get('PATH','')]
+    cmd = shutil.which('csg_run', path=os.pathsep.join(path))
+    if not cmd:
+        raise FileNotFoundError('csg_run is not installed here: pip install csg_fastai')
     threads = args[args.index('--threads')+1]
-    r = subprocess.run([cmd, *args, '--quiet'], capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS':threads})
-    if r.returncode: raise ValueError((r.stderr.strip().splitlines() or ['csg_run failed'])[-1])
+    r = subprocess.run([cmd, *args, '--quiet'], capture_output=True,
+                       text=True, env={**os.environ, 'OMP_NUM_THREADS':threads})
+    if r.returncode:
+        raise ValueError((r.stderr.strip().splitlines() or ['csg_run failed'])[-1])
 
 # %% ../nbs/12_results.ipynb #a23f9fc4
 def rerun(
@@ -528,16 +644,23 @@ def rerun(
     anyway:bool=False, # Also if versions differ
     folder=None # None: the package's own
 )->pd.DataFrame: # training, measure, stored, again, same (to the last bit)
-    "Repeat the command behind stored results for one seed; `ValueError` if versions are not those of then"
+    """Repeat the command behind stored results for one seed; `ValueError` if
+    versions are not those of then"""
     df = read_results(name, folder)
     df = df[df['seed']==seed]
-    run = next((o for o in read_manifest(name, folder) if len(df) and _ids(df)[0] in o['rows']), None)
-    if run is None: raise ValueError(f'{name}.csv has no seed {seed} that a manifest tells of: choose another, or repeat its run')
+    run = next((o for o in read_manifest(name, folder) if len(df)
+                and _ids(df)[0] in o['rows']), None)
+    if run is None:
+        raise ValueError(f'{name}.csv has no seed {seed} that a manifest tells of: '
+                         'choose another, or repeat its run')
     if (other:=_version_note(run)) and not anyway:
-        raise ValueError(f'{name}.csv was made with {other}: values may come out otherwise; pass anyway=True to see them')
+        raise ValueError(f'{name}.csv was made with {other}: values may come out '
+                         'otherwise; pass anyway=True to see them')
     with tempfile.TemporaryDirectory() as d:
         _run_again(_args(name, run, seed, d))
         new = json.loads(next(Path(d).glob('*/summary.json')).read_text())['values']
     new = {_summary[k]:v[0] for k,v in new.items() if k in _summary}
-    rows = [(r.training, r.measure, r.value, new[r.training, r.measure]) for r in df.itertuples() if (r.training, r.measure) in new]
-    return pd.DataFrame(rows, columns=['training','measure','stored','again']).assign(same=lambda d: d.stored==d.again)
+    rows = [(r.training, r.measure, r.value, new[r.training, r.measure])
+            for r in df.itertuples() if (r.training, r.measure) in new]
+    return pd.DataFrame(rows, columns=['training','measure','stored',
+            'again']).assign(same=lambda d: d.stored==d.again)

@@ -9,7 +9,8 @@ __all__ = ['ORDER_COLORS', 'filters_of', 'strongest_filters', 'masked_logits', '
            'class_similarity', 'Similarity', 'similarity', 'Phi', 'phi0', 'phi', 'phi_model', 'Distances', 'distances']
 
 # %% ../nbs/07_specificity.ipynb #e515fa54
-import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import torch.nn.functional as F
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from matplotlib.ticker import LogLocator
@@ -19,7 +20,8 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 from contextlib import contextmanager
 from .activations import Measure, check_features, class_means
-from .activations import _check_range,_class_numbers,_default_device,_default_dl,_feed,_model_of,_names,_on
+from .activations import (_check_range,_class_numbers,_default_device,
+                                    _default_dl,_feed,_model_of,_names,_on)
 from .activations import _place,_plain_data,_split_batch,_tensor
 from .gate import density_interval, filter_order
 from .models import _logits,_rel,_untouched
@@ -29,20 +31,26 @@ def _gate(G, C=None, K=None, what='the gate'):
     "A gate as float [C,K], or a `ValueError` that says what is wrong with it"
     G = _tensor(G, what, 'a matrix [classes,filters]')
     G = G if G.dtype==torch.float64 else G.float()
-    if G.ndim != 2: raise ValueError(f'{what} must be a matrix [classes,filters], got shape {tuple(G.shape)}')
-    if not G.isfinite().all(): raise ValueError(f'{what} must be finite, but there is NaN or infinity in it')
+    if G.ndim != 2:
+        raise ValueError(f'{what} must be a matrix [classes,filters], '
+                         f'got shape {tuple(G.shape)}')
+    if not G.isfinite().all():
+        raise ValueError(f'{what} must be finite, but there is NaN or infinity in it')
     for have,want,kind in ((G.shape[0], C, 'classes'), (G.shape[1], K, 'filters')):
         if want not in (None, have):
-            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
+            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass "
+                             "this network's own, as [C,K]")
     return G
 
 # %% ../nbs/07_specificity.ipynb #e627290b
 def _classes(classes, C):
     "Class numbers as a list, or a `ValueError`"
     cs = _tensor(classes, 'classes', 'class numbers').flatten().tolist()
-    if not cs: raise ValueError('classes is empty: name at least one class by its number')
+    if not cs:
+        raise ValueError('classes is empty: name at least one class by its number')
     for c in cs:
-        if not (0 <= c < C and c == int(c)): raise ValueError(f'class {c} is not one of 0..{C-1}')
+        if not (0 <= c < C and c == int(c)):
+            raise ValueError(f'class {c} is not one of 0..{C-1}')
     return [int(c) for c in cs]
 
 def filters_of(
@@ -57,8 +65,10 @@ def filters_of(
 # %% ../nbs/07_specificity.ipynb #a4706978
 def _how_many(share, n, K):
     "How many of K filters: `n`, or else a `share` of them, at least one"
-    if n is None and not 0 <= share <= 1: raise ValueError(f'share={share}: pass a share of the filters from 0 to 1')
-    if n is not None and not 0 <= n <= K: raise ValueError(f'n={n}: there are {K} filters')
+    if n is None and not 0 <= share <= 1:
+        raise ValueError(f'share={share}: pass a share of the filters from 0 to 1')
+    if n is not None and not 0 <= n <= K:
+        raise ValueError(f'n={n}: there are {K} filters')
     return max(1, round(share*K)) if n is None else int(n)
 
 def strongest_filters(
@@ -67,17 +77,23 @@ def strongest_filters(
     classes, # A class number, or several
     share:float=.1, # Share of the K filters, at least one
     n:int=None, # How many filters instead of a share
-    each:bool=False, # Several classes: each one's strongest? Else the strongest over all of them
+    # Several classes: each one's strongest? Else the strongest over all of them
+    each:bool=False,
     n_classes:int=None # C; None: the largest label + 1
-)->Tensor: # bool [K]; a class without images adds none, so all False if none of `classes` has any
-    "The filters with the largest mean activation for `classes` (Sec. 4.2, STD networks)"
+    # bool [K]; a class without images adds none, so all False if none of `classes` has
+    # any
+)->Tensor:
+    """The filters with the largest mean activation for `classes` (Sec. 4.2, STD
+    networks)"""
     means = class_means(features, labels, n_classes)
     C,K = means.shape
     rows,n = means[_classes(classes, C)],_how_many(share, n, K)
-    rows = rows[~rows.isnan().any(1)]                        # without the classes that have no images
+    # without the classes that have no images
+    rows = rows[~rows.isnan().any(1)]
     if len(rows) and not each: rows = rows.mean(0, keepdim=True)
     top = rows.argsort(dim=1, descending=True, stable=True)[:,:n]
-    return torch.zeros(K, dtype=torch.bool, device=rows.device).index_fill_(0, top.flatten(), True)
+    return torch.zeros(K, dtype=torch.bool, device=rows.device).index_fill_(0,
+            top.flatten(), True)
 
 # %% ../nbs/07_specificity.ipynb #161616a3
 def _masks(masks, K=None):
@@ -86,24 +102,31 @@ def _masks(masks, K=None):
     m = m[None] if m.ndim==1 else m
     K = m.shape[-1] if K is None and m.ndim else K
     if m.ndim != 2 or m.shape[1] != K or not len(m):
-        raise ValueError(f'masks must be [M,{K}], a mark for each of the {K} filters, got shape {tuple(m.shape)}')
-    if not ((m==0) | (m==1)).all(): raise ValueError('masks must be True (removed) or False (kept)')
+        raise ValueError(f'masks must be [M,{K}], a mark for each of the {K} filters, '
+                         f'got shape {tuple(m.shape)}')
+    if not ((m==0) | (m==1)).all():
+        raise ValueError('masks must be True (removed) or False (kept)')
     return m.bool()
 
 def _head(W, b, x):
     "A linear head [C,K] and [C] in the features' type, or a `ValueError`"
     W = _tensor(W, 'W', 'weights [C,K]').to(x)
     if W.ndim != 2 or W.shape[1] != x.shape[1]:
-        raise ValueError(f'W must be [C,{x.shape[1]}], a weight for each filter, got shape {tuple(W.shape)}')
+        raise ValueError(f'W must be [C,{x.shape[1]}], a weight for each filter, '
+                         f'got shape {tuple(W.shape)}')
     b = W.new_zeros(len(W)) if b is None else _tensor(b, 'b', 'biases [C]').to(x)
     if b.shape != W.shape[:1]:
-        raise ValueError(f'b must be [{len(W)}], a bias for each class, got shape {tuple(b.shape)}')
+        raise ValueError(f'b must be [{len(W)}], a bias for each class, '
+                         f'got shape {tuple(b.shape)}')
     for o,name in ((W, 'W'), (b, 'b')):
-        if not o.isfinite().all(): raise ValueError(f'{name} holds NaN or infinity: the head gives no class scores')
+        if not o.isfinite().all():
+            raise ValueError(f'{name} holds NaN or infinity: the '
+                             'head gives no class scores')
     return W,b
 
 def _checked(features, labels, W, b, dtype=None):
-    "Features, labels, C and the linear head of what is measured with one, in `dtype` or the features' type"
+    """Features, labels, C and the linear head of what is measured with one, in
+    `dtype` or the features' type"""
     W = _tensor(W, 'W', 'weights [C,K]')
     x,y,C = check_features(features, labels, len(W) if W.ndim else None)
     return x.to(dtype), y, C, *_head(W, b, x.to(dtype))
@@ -140,21 +163,25 @@ class _Gated:
     "A network under M gates at a time"
     def __init__(self, model, place, gates, max_mb):
         self.model,self.place,self.gates = model,place,gates
-        self.maps = max(1, int(max_mb * 2**20 / (8 * place.K * math.prod(place.size)))) # a map and its gated copy
+        # a map and its gated copy
+        self.maps = max(1, int(max_mb * 2**20 / (8 * place.K * math.prod(place.size))))
     def scores(self, xs, y, gates):
         "Class scores [M,B,C]"
         g = gates[:,y] if gates.shape[1] > 1 else gates.expand(-1, len(y), -1)
         h = self.place.hook(self.model, lambda m: _repeat(m, g))
         try: z = _logits(self.model(*xs))
         finally: h.remove()
-        if len(z) != len(g)*len(y): raise ValueError(f'{len(z)} rows of class scores for {len(g)} x {len(y)} maps')
+        if len(z) != len(g)*len(y):
+            raise ValueError(f'{len(z)} rows of class scores '
+                             f'for {len(g)} x {len(y)} maps')
         return z.reshape(len(g), len(y), -1)
 
 # %% ../nbs/07_specificity.ipynb #78d1f189
 def _rows(xs, s):
     "The rows `s` of the inputs"
     n = len(xs[0])
-    return tuple(x[s] if isinstance(x, Tensor) and x.ndim and len(x)==n else x for x in xs)
+    return tuple(x[s] if isinstance(x, Tensor) and x.ndim
+                 and len(x)==n else x for x in xs)
 
 @patch
 def try_out(self:_Gated, xs, y):
@@ -165,23 +192,29 @@ def try_out(self:_Gated, xs, y):
     alone = self.scores(xs, y, self.gates[M-1:M])[0]
     try: z = self.scores(_rows(xs, slice(self.n)), y[:self.n], self.gates[:M])[-1]
     except Exception: self.chunk = 0; return
-    if _rel(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32,torch.float64) else 2e-2): self.chunk = 0
+    if _rel(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32,
+            torch.float64) else 2e-2):
+        self.chunk = 0
 
 # %% ../nbs/07_specificity.ipynb #a3060638
 @patch
 def __call__(self:_Gated, xs, y, fn):
     "Hand `fn` the class scores [M,b,C] and labels [b] of the batch, in pieces"
     if not hasattr(self, 'chunk'): self.try_out(xs, y)
-    if not self.chunk: return fn(torch.cat([self.scores(xs, y, g[None]) for g in self.gates]), y)
+    if not self.chunk:
+        return fn(torch.cat([self.scores(xs, y, g[None]) for g in self.gates]), y)
     for i in range(0, len(y), self.n):
         s = slice(i, i+self.n)
-        fn(torch.cat([self.scores(_rows(xs, s), y[s], g) for g in self.gates.split(self.chunk)]), y[s])
+        fn(torch.cat([self.scores(_rows(xs, s), y[s], g)
+                      for g in self.gates.split(self.chunk)]), y[s])
 
 # %% ../nbs/07_specificity.ipynb #88bb5a65
 @contextmanager
 def _quiet(model, dl, device=None):
-    "The bare model in evaluation mode for a while, and a function that gives its inputs and labels, batch by batch"
-    dl,device,model = _default_dl(model, dl),_default_device(model, device),_model_of(model)
+    """The bare model in evaluation mode for a while, and a function that gives
+    its inputs and labels, batch by batch"""
+    dl,device,model = _default_dl(model, dl),_default_device(model,
+            device),_model_of(model)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
     with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
         def batches():
@@ -194,7 +227,8 @@ def _gates(gates, K):
     "Gates as float [M,1,K] or [M,C,K], or a `ValueError`"
     g = torch.as_tensor(gates).detach().as_subclass(Tensor).float()
     if g.ndim not in (2,3) or g.shape[-1] != K or not len(g):
-        raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters here, got {tuple(g.shape)}')
+        raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters '
+                         f'here, got {tuple(g.shape)}')
     return g[:,None] if g.ndim==2 else g
 
 # %% ../nbs/07_specificity.ipynb #e238f515
@@ -207,7 +241,8 @@ def gated_pass(
     max_mb:float=128, # Size of the maps that exist at a time
     device=None # Where to run; None: where the model is
 ): # The `Place` of the gates
-    "One pass over `dl` in evaluation mode with the last map under each of `gates`; the model is left as it was"
+    """One pass over `dl` in evaluation mode with the last map under each of `gates`;
+    the model is left as it was"""
     run = None
     with _quiet(model, dl, device) as (model, batches):
         for xs,y in batches():
@@ -216,7 +251,8 @@ def gated_pass(
                 run = _Gated(model, place, _gates(gates, place.K).to(y.device), max_mb)
             _check_range(y, run.gates.shape[1] if run.gates.shape[1] > 1 else None)
             run(xs, y, fn)
-    if run is None: raise ValueError('the loader gives no batch: there is nothing to measure')
+    if run is None:
+        raise ValueError('the loader gives no batch: there is nothing to measure')
     return run.place
 
 # %% ../nbs/07_specificity.ipynb #2b2d5d76
@@ -232,17 +268,20 @@ def confusion(
 )->Tensor: # int64 [C,C]: true class down, prediction across
     "How often each class is called what"
     y,p = _class_numbers(labels),_class_numbers(preds)
-    if len(y) != len(p) or not len(y): raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
+    if len(y) != len(p) or not len(y):
+        raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
     C = C or int(max(y.max(), p.max())) + 1
     for o in (y, p): _check_range(o, C)
     return _counts(y, p[None].to(y.device), C)[0]
 
 # %% ../nbs/07_specificity.ipynb #2b816d49
-def _share(n, d): return torch.where(d > 0, n/d, torch.nan) # blank where there is nothing to share
+# blank where there is nothing to share
+def _share(n, d): return torch.where(d > 0, n/d, torch.nan)
 
 @dataclass
 class Confusion(Measure):
-    "What a network answers without some of its filters, beside what it answers with all"
+    """What a network answers without some of its filters, beside what it answers
+    with all"""
     counts:Tensor # For each mask, true and predicted class [M,C,C]
     base:Tensor # With all filters [C,C]
     prob:Tensor # Mean probability that a class's images give to it, for each mask [M,C]
@@ -251,11 +290,17 @@ class Confusion(Measure):
     classes:list # For each mask, the class numbers that it is meant to mute
     vocab:list # C class names
     title:str='' # Name of the network
-    def recall(self): return _share(self.counts.diagonal(dim1=1, dim2=2), self.counts.sum(2)) # [M,C]
+    # [M,C]
+    def recall(self):
+        return _share(self.counts.diagonal(dim1=1, dim2=2), self.counts.sum(2))
     @property
-    def accuracy(self): return _share(self.counts.diagonal(dim1=1, dim2=2).sum(1), self.counts.sum((1,2))) # [M]
+    # [M]
+    def accuracy(self):
+        return _share(self.counts.diagonal(dim1=1, dim2=2).sum(1),
+                      self.counts.sum((1,2)))
     @property
-    def rates(self): return _share(self.counts, self.counts.sum(2, keepdim=True)) # [M,C,C]: rows sum to 1
+    # [M,C,C]: rows sum to 1
+    def rates(self): return _share(self.counts, self.counts.sum(2, keepdim=True))
 
 # %% ../nbs/07_specificity.ipynb #feafa56c
 def _acc_of(counts, cs):
@@ -269,52 +314,67 @@ def _worst(change):
 
 @patch
 def to_df(self:Confusion):
-    "One row a mask: the muted classes with and without it, the others' change, and the worst of these"
-    n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(), self.base.sum(1)),[]
+    """One row a mask: the muted classes with and without it, the others' change,
+    and the worst of these"""
+    n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(),
+                                                   self.base.sum(1)),[]
     prob = lambda p,cs: _share((p*n).nan_to_num(0)[cs].sum(), n[cs].sum()).item()
-    for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob, self.removed, self.classes):
+    for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob,
+                                 self.removed, self.classes):
         rest = [c for c in range(len(self.vocab)) if c not in cs]
-        rows.append({'network':self.title, 'muted':', '.join(self.vocab[c] for c in cs), 'filters':k,
+        rows.append({'network':self.title,
+                     'muted':', '.join(self.vocab[c] for c in cs), 'filters':k,
             'recall':_acc_of(self.base, cs), 'recall without':_acc_of(counts, cs),
             'probability':prob(self.prob_base, cs), 'probability without':prob(p, cs),
-            'others change':_acc_of(counts, rest)-_acc_of(self.base, rest), 'worst other':_worst((rec-rec0)[rest])})
+            'others change':_acc_of(counts, rest)-_acc_of(self.base, rest),
+            'worst other':_worst((rec-rec0)[rest])})
     return pd.DataFrame(rows)
 
 # %% ../nbs/07_specificity.ipynb #b2e1fed4
 def _axes(ax, n, w=3., h=3.):
     "`n` axes in a row, or those given"
-    if ax is None: ax = plt.subplots(1, n, figsize=(w*n, h), layout='constrained', squeeze=False)[1][0]
+    if ax is None:
+        ax = plt.subplots(1, n, figsize=(w*n, h), layout='constrained',
+                          squeeze=False)[1][0]
     axs = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(axs) < n: raise ValueError(f'{n} pictures need {n} axes, got {len(axs)}')
     return axs[:n]
 
 def _heat(ax, X, vocab, title='', order=None, cmap='Greys', top=1., marked=()):
-    "A matrix of classes, hatched where it is blank, with the names of `marked` classes in red"
+    """A matrix of classes, hatched where it is blank, with the names of `marked`
+    classes in red"""
     order = list(range(len(vocab)) if order is None else order)
-    X = np.ma.masked_invalid(torch.as_tensor(X).cpu().double().numpy()[np.ix_(order, order)])
+    X = np.ma.masked_invalid(torch.as_tensor(X).cpu().double().numpy()[np.ix_(order,
+            order)])
     ax.patch.set(facecolor='w', edgecolor='.8', hatch='////')
     ax.imshow(X, cmap=cmap, vmin=0, vmax=top)
     names = [vocab[i] for i in order] if len(order) <= 40 else []
-    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names), default=0) > 2 else 0, fontsize=7)
+    ax.set_xticks(range(len(names)), names,
+                  rotation=90 if max(map(len, names), default=0) > 2 else 0, fontsize=7)
     ax.set_yticks(range(len(names)), names, fontsize=7)
-    for t in ax.get_xticklabels() + ax.get_yticklabels(): t.set_color('r' if t.get_text() in marked else 'k')
+    for t in ax.get_xticklabels() + ax.get_yticklabels():
+        t.set_color('r' if t.get_text() in marked else 'k')
     ax.set_title(title, fontsize=9)
     return ax
 
 def _bar(axs):
     "The colour scale that the pictures `axs` share, beside the last"
-    bar = axs[0].figure.colorbar(axs[-1].images[0], ax=list(axs), fraction=.05, shrink=.7, pad=.02, aspect=20)
+    bar = axs[0].figure.colorbar(axs[-1].images[0], ax=list(axs), fraction=.05,
+                                 shrink=.7, pad=.02, aspect=20)
     bar.outline.set_linewidth(.5); bar.ax.tick_params(labelsize=6, width=.5)
     return axs
 
 # %% ../nbs/07_specificity.ipynb #2529a2a9
 @patch
 def plot(self:Confusion, ax=None, cmap='Blues'):
-    "Share of each class's images by prediction, one matrix a mask; muted classes in red (Fig. 5)"
+    """Share of each class's images by prediction, one matrix a mask; muted classes
+    in red (Fig. 5)"""
     axs = _axes(ax, len(self.counts))
     for a,X,n,cs in zip(axs, self.rates, self.removed, self.classes):
         names = [self.vocab[c] for c in cs]
-        _heat(a, X, self.vocab, f'{self.title} without {", ".join(names)} ({n} filters)', cmap=cmap, marked=names)
+        _heat(a, X, self.vocab, f'{self.title} without '
+                                f'{", ".join(names)} ({n} filters)',
+                                cmap=cmap, marked=names)
         a.set(xlabel='predicted', ylabel='true')
     return _bar(axs)
 
@@ -328,11 +388,14 @@ def _vocab(vocab, C):
 def _muted(classes, M, C):
     "For each of `M` masks the list of its classes, which may be empty"
     if classes is None: return [[] for _ in range(M)]
-    if len(classes) != M: raise ValueError(f'{M} masks and {len(classes)} entries in classes: one entry a mask')
+    if len(classes) != M:
+        raise ValueError(f'{M} masks and {len(classes)} entries in '
+                         'classes: one entry a mask')
     return [_classes(c, C) if np.size(c) else [] for c in classes]
 
 def _tally(z, y):
-    "Confusion counts [M,C,C] of class scores [M,N,C], and the sums of the true class's probabilities [M,C]"
+    """Confusion counts [M,C,C] of class scores [M,N,C], and the sums of the true
+    class's probabilities [M,C]"""
     _check_range(y, z.shape[2])
     p = z.float().softmax(2).gather(2, y[None,:,None].expand(len(z), -1, 1))[...,0]
     return _counts(y, z.argmax(2), z.shape[2]),_hits(p, y, z.shape[2])
@@ -346,7 +409,8 @@ def _result(tally, masks, classes, vocab, title):
     counts,prob = tally[0].cpu(),_share(tally[1], tally[0].sum(2)).cpu()
     C = counts.shape[1]
     muted = _muted(classes, len(masks), C)
-    return Confusion(counts[1:], counts[0], prob[1:], prob[0], masks.sum(1).tolist(), muted, _vocab(vocab, C), title)
+    return Confusion(counts[1:], counts[0], prob[1:], prob[0], masks.sum(1).tolist(),
+                     muted, _vocab(vocab, C), title)
 
 # %% ../nbs/07_specificity.ipynb #2b965361
 @_one_thread()
@@ -364,7 +428,8 @@ def linear_confusion(
     x,y,C,W,b = _checked(features, labels, W, b)
     masks = _masks(masks, x.shape[1])
     every = torch.cat([torch.zeros_like(masks[:1]), masks])
-    tally = [torch.cat(o) for o in zip(*(_tally(masked_logits(x, W, b, m), y) for m in every))]
+    tally = [torch.cat(o) for o in zip(*(_tally(masked_logits(x, W, b, m),
+                                                y) for m in every))]
     return _result(tally, masks, classes, vocab, title)
 
 # %% ../nbs/07_specificity.ipynb #3889398e
@@ -380,19 +445,23 @@ def masked_confusion(
     "Confusion without some filters, for any network, in one pass over `dl`"
     masks,tally = _masks(masks),[0,0]
     def add(z, y): tally[:] = [a+b for a,b in zip(tally, _tally(z, y))]
-    gated_pass(model, dl, torch.cat([torch.zeros_like(masks[:1]), masks]).logical_not(), add, layer, **kw)
-    return _result(tally, masks, classes, _names(model, _default_dl(model, dl), tally[0].shape[1]), title)
+    gated_pass(model, dl, torch.cat([torch.zeros_like(masks[:1]), masks]).logical_not(),
+               add, layer, **kw)
+    return _result(tally, masks, classes,
+                   _names(model, _default_dl(model, dl), tally[0].shape[1]), title)
 
 # %% ../nbs/07_specificity.ipynb #5afa09b6
 def _rows_of(M, C=None, K=None, what='scores'):
     "A matrix [C,K] as `_gate` wants it, 0 in the blank rows of classes without images"
     M = _tensor(M, what, 'a matrix [classes,filters]')
-    return _gate(M.masked_fill(M.isnan().all(-1, keepdim=True), 0) if M.ndim else M, C, K, what)
+    return _gate(M.masked_fill(M.isnan().all(-1, keepdim=True),
+                               0) if M.ndim else M, C, K, what)
 
 def _scores(scores, C=None, K=None):
     "Orders by name as matrices of one shape [C,K], or a `ValueError`"
     if not isinstance(scores, dict) or not scores:
-        raise ValueError('scores must be a dict of at least one order: dict(gate=G), for example')
+        raise ValueError('scores must be a dict of at least one order: '
+                         'dict(gate=G), for example')
     rows = {}
     for k,v in scores.items():
         rows[k] = _rows_of(v, C, K, f'scores[{k!r}]')
@@ -401,31 +470,38 @@ def _scores(scores, C=None, K=None):
 
 # %% ../nbs/07_specificity.ipynb #ad2489b3
 def removal_order(
-    scores, # How much each class needs each filter [C,K]; a blank row says nothing, so its order is random
+    # How much each class needs each filter [C,K]; a blank row says nothing, so its
+    # order is random
+    scores,
     seed:int=0 # Breaks ties
 )->Tensor: # Filter numbers [C,K], for each class the most needed first
     "The order in which to remove filters"
     s = _rows_of(scores).cpu().numpy()
-    return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape), -s)))
+    return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape),
+                                        -s)))
 
 def _cuts(K, steps):
     "How many filters are gone at each step: 0, ..., K"
-    if steps is not None and steps < 1: raise ValueError(f'steps={steps}: pass 1 or more, or None')
+    if steps is not None and steps < 1:
+        raise ValueError(f'steps={steps}: pass 1 or more, or None')
     return torch.linspace(0, K, min(steps or K, K)+1).round().long().tolist()
 
 # %% ../nbs/07_specificity.ipynb #b468cebd
 def _by_class(y, C):
-    "The order that sorts images by class, and where each class's images then begin and end [C]"
+    """The order that sorts images by class, and where each class's images then
+    begin and end [C]"""
     ends = y.bincount(minlength=C).cumsum(0).tolist()
     return y.argsort(stable=True),list(zip([0, *ends], ends))
 
 def _first_largest(z):
-    "Where each column of z [C,N] has its largest entry, the first one of several: numpy bool [C,N]"
+    """Where each column of z [C,N] has its largest entry, the first one of several:
+    numpy bool [C,N]"""
     top = z.numpy() == z.amax(0).numpy()
     return top if np.count_nonzero(top) == z.shape[1] else top & (top.cumsum(0) == 1)
 
 def _linear_curve(b, xT, WT, spans, order, cuts):
-    "Right answers by class [S,C] with the first `cuts` filters of `order` gone, for images in the order of `_by_class`"
+    """Right answers by class [S,C] with the first `cuts` filters of `order` gone,
+    for images in the order of `_by_class`"""
     z,res,cuts = b[:,None].repeat(1, xT.shape[1]),[],cuts[::-1]
     for i,j in zip(cuts, [len(order), *cuts]):
         if i < j: z.addmm_(WT[order[i:j]].T, xT[order[i:j]])
@@ -451,45 +527,58 @@ def _area(curve, removed):
 @patch
 def area(self:Ablation):
     "For each order the areas under both curves [R,n]: (own, others)"
-    return {k:(_area(self.own[k], self.removed), _area(self.others[k], self.removed)) for k in self.own}
+    return {k:(_area(self.own[k], self.removed), _area(self.others[k], self.removed))
+            for k in self.own}
 
 # %% ../nbs/07_specificity.ipynb #56436bf2
 def _half(curve, removed):
-    "How many filters had to go before the curve [...,S] fell to half of its start; blank for a start at 0"
+    """How many filters had to go before the curve [...,S] fell to half of its
+    start; blank for a start at 0"""
     at = (curve <= curve[...,:1]/2).double().argmax(-1)
-    return torch.tensor(removed)[at].double().masked_fill(~(curve[...,0] > 0), torch.nan)
+    return torch.tensor(removed)[at].double().masked_fill(~(curve[...,0] > 0),
+            torch.nan)
 
 @patch
 def to_df(self:Ablation):
-    "One row an order: both areas, their difference (and its spread over seeds), filters that it takes to halve a class"
+    """One row an order: both areas, their difference (and its spread over seeds),
+    filters that it takes to halve a class"""
     rows = []
     for k,(own,others) in self.area().items():
         gap = (others-own).nanmean(1)
-        rows.append(dict(network=self.title, order=k, own=own.nanmean().item(), others=others.nanmean().item(),
-            gap=gap.mean().item(), spread=gap.std().item() if len(gap) > 1 else math.nan,
+        rows.append(dict(network=self.title, order=k, own=own.nanmean().item(),
+                         others=others.nanmean().item(),
+            gap=gap.mean().item(), spread=gap.std().item()
+            if len(gap) > 1 else math.nan,
             halved=_half(self.own[k], self.removed).nanmean().item()))
     return pd.DataFrame(rows)
 
 # %% ../nbs/07_specificity.ipynb #e9793958
-ORDER_COLORS = dict(gate='C3', MI='C0', activation='C2', random='.5') # the same in every figure
+# the same in every figure
+ORDER_COLORS = dict(gate='C3', MI='C0', activation='C2', random='.5')
 
 @patch
 def plot(self:Ablation,
     ax=None, # matplotlib axis
     c:int=None, # Class number; None: mean over the classes
 ): # the axis
-    "Accuracy on the class (full line) and on the others (dashed) against filters removed; seeds shaded"
+    """Accuracy on the class (full line) and on the others (dashed) against filters
+    removed; seeds shaded"""
     ax = _axes(ax, 1, 5, 3)[0]
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
         color = ORDER_COLORS.get(k, f'C{i+4}')
         for o,ls in ((self.own[k], '-'), (self.others[k], '--')):
             y = o[:,pick].nanmean(1).cpu()
-            ax.plot(self.removed, y.mean(0), ls, color=color, lw=1.3, label=k if ls=='-' else None)
-            if len(y) > 1: ax.fill_between(self.removed, y.amin(0), y.amax(0), color=color, alpha=.15, lw=0)
-    for ls,name in (('-', 'the class'), ('--', 'the others')): ax.plot([], [], 'k'+ls, lw=1, label=name)
+            ax.plot(self.removed, y.mean(0), ls, color=color, lw=1.3,
+                    label=k if ls=='-' else None)
+            if len(y) > 1:
+                ax.fill_between(self.removed, y.amin(0), y.amax(0),
+                                color=color, alpha=.15, lw=0)
+    for ls,name in (('-', 'the class'), ('--', 'the others')):
+        ax.plot([], [], 'k'+ls, lw=1, label=name)
     ax.set(xlabel='filters removed', ylabel='accuracy', ylim=(-.03, 1.03))
-    ax.set_title(f'{self.title} {"all classes" if c is None else self.vocab[c]}', fontsize=9)
+    ax.set_title(f'{self.title} {"all classes" if c is None else self.vocab[c]}',
+                 fontsize=9)
     ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
@@ -498,12 +587,14 @@ def _orders(scores, classes, seeds, seed):
     "Name -> filter numbers [R,n,K]; n is 1 for random orders, which know no class"
     o = {k:removal_order(v, seed)[classes][None] for k,v in scores.items()}
     rng,K = np.random.default_rng(seed),len(next(iter(o.values()))[0,0])
-    rand = torch.from_numpy(np.stack([rng.permutation(K) for _ in range(seeds)]))[:,None] if seeds > 0 else None
+    rand = (torch.from_numpy(np.stack([rng.permutation(K)
+            for _ in range(seeds)]))[:,None] if seeds > 0 else None)
     return {**o, 'random':rand} if rand is not None else o
 
 def _ablation(hits, y, C, cuts, classes, vocab, title):
     "An `Ablation` from right answers [R,n,S,C] by order"
-    n,at,own,others = y.bincount(minlength=C).double(),torch.tensor(classes, device=y.device),{},{}
+    n,at,own,others = y.bincount(minlength=C).double(),torch.tensor(classes,
+            device=y.device),{},{}
     for k,h in hits.items():
         h = h.expand(-1, len(classes), -1, -1)
         mine = h.gather(3, at[None,:,None,None].expand(*h.shape[:3], 1))[...,0]
@@ -518,8 +609,10 @@ def ablation(
     labels, # Class numbers [N]
     W, # Weights of the linear head [C,K]
     b, # Its bias [C], or None
-    scores:dict, # Order -> how much each class needs each filter [C,K]: dict(gate=G, MI=M.T, ...)
-    classes=None, # Class numbers; None: all (with many classes choose some: each has its own orders)
+    # Order -> how much each class needs each filter [C,K]: dict(gate=G, MI=M.T, ...)
+    scores:dict,
+    # Class numbers; None: all (with many classes choose some: each has its own orders)
+    classes=None,
     seeds:int=5, # Random orders
     steps:int=None, # Points of the curve after its start; None: one a filter
     seed:int=0, # Of ties and random orders
@@ -530,11 +623,14 @@ def ablation(
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
     x,y,W,b = x.cpu(),y.cpu(),W.cpu(),b.cpu()
     scores = _scores(scores, C, x.shape[1])
-    cs,cuts = _classes(range(C) if classes is None else classes, C),_cuts(x.shape[1], steps)
+    cs,cuts = _classes(range(C) if classes is None else classes,
+                       C),_cuts(x.shape[1], steps)
     at,spans = _by_class(y, C)
     xT,WT = x[at].T.contiguous(),W.T.contiguous()
-    def curves(orders): return torch.stack([_linear_curve(b, xT, WT, spans, o, cuts) for o in orders])
-    hits = {k:torch.stack([curves(o) for o in r]) for k,r in _orders(scores, cs, seeds, seed).items()}
+    def curves(orders):
+        return torch.stack([_linear_curve(b, xT, WT, spans, o, cuts) for o in orders])
+    hits = {k:torch.stack([curves(o) for o in r]) for k,r in _orders(scores,
+            cs, seeds, seed).items()}
     return _ablation(hits, y, C, cuts, cs, vocab, title)
 
 # %% ../nbs/07_specificity.ipynb #5748815a
@@ -553,9 +649,11 @@ def ablation_model(
     "Curves of accuracy against filters removed, for any network, in one pass over `dl`"
     scores = _scores(scores)
     C,K = next(iter(scores.values())).shape
-    cs,cuts,got,ys = _classes(range(C) if classes is None else classes, C),_cuts(K, steps),0,[]
+    cs,cuts,got,ys = _classes(range(C) if classes is None else classes,
+                              C),_cuts(K, steps),0,[]
     orders = _orders(scores, cs, seeds, seed)
-    rank = torch.cat([o.flatten(0, 1) for o in orders.values()]).argsort(1)  # the step at which each filter goes
+    # the step at which each filter goes
+    rank = torch.cat([o.flatten(0, 1) for o in orders.values()]).argsort(1)
     gates = (rank[:,None] >= torch.tensor(cuts)[:,None]).flatten(0, 1)
     def add(z, y):
         nonlocal got
@@ -563,15 +661,20 @@ def ablation_model(
         got = got + _hits(z.argmax(2)==y, y, C)
         ys.append(y.cpu())
     gated_pass(model, dl, gates, add, layer, **kw)
-    got = got.cpu().reshape(len(rank), len(cuts), C).split([o.shape[0]*o.shape[1] for o in orders.values()])
-    hits = {k:h.reshape(*o.shape[:2], *h.shape[1:]) for (k,o),h in zip(orders.items(), got)}
-    return _ablation(hits, torch.cat(ys), C, cuts, cs, _names(model, _default_dl(model, dl), C), title)
+    got = got.cpu().reshape(len(rank), len(cuts),
+                            C).split([o.shape[0]*o.shape[1] for o in orders.values()])
+    hits = {k:h.reshape(*o.shape[:2], *h.shape[1:])
+            for (k,o),h in zip(orders.items(), got)}
+    return _ablation(hits, torch.cat(ys), C, cuts, cs,
+                     _names(model, _default_dl(model, dl), C), title)
 
 # %% ../nbs/07_specificity.ipynb #20e9927a
 @dataclass
 class OwnAccuracy(Measure):
-    "Accuracy with all filters (ACC1), a class's own (ACC2), all but its own (ACC3), by scores from own filters (free)"
-    recall:Tensor # Right answers by kind and class [4,C], as shares; blank where it is not defined
+    """Accuracy with all filters (ACC1), a class's own (ACC2), all but its own
+    (ACC3), by scores from own filters (free)"""
+    # Right answers by kind and class [4,C], as shares; blank where it is not defined
+    recall:Tensor
     n:Tensor # Images of each class [C]
     n_own:Tensor # Filters of each class [C]
     vocab:list # C class names
@@ -587,8 +690,10 @@ def to_df(self:OwnAccuracy):
     "One row a class, and one for all"
     names = 'ACC1 ACC2 ACC3 free'.split()
     rows = [{'class':v, 'images':n, 'filters':k, **dict(zip(names, r))} for v,n,k,r in
-            zip(self.vocab, self.n.tolist(), self.n_own.tolist(), self.recall.T.tolist())]
-    rows.append({'class':f'{self.title} all'.strip(), 'images':int(self.n.sum()), 'filters':int(self.n_own.sum()),
+            zip(self.vocab, self.n.tolist(), self.n_own.tolist(),
+                self.recall.T.tolist())]
+    rows.append({'class':f'{self.title} all'.strip(), 'images':int(self.n.sum()),
+                 'filters':int(self.n_own.sum()),
                  **dict(zip(names, (self.acc1, self.acc2, self.acc3, self.free)))})
     return pd.DataFrame(rows)
 
@@ -597,10 +702,12 @@ def plot(self:OwnAccuracy, ax=None):
     "Bars by class; the last group is all classes"
     ax,df = _axes(ax, 1, 6, 2.6)[0],self.to_df()
     for i,k in enumerate('ACC1 ACC2 ACC3 free'.split()):
-        ax.bar(np.arange(len(df))+.2*(i-1.5), df[k], .2, label=k, color=('.6', 'C2', 'C3', 'C0')[i])
+        ax.bar(np.arange(len(df))+.2*(i-1.5), df[k], .2, label=k,
+               color=('.6', 'C2', 'C3', 'C0')[i])
     ax.set_xticks(range(len(df)), [*self.vocab, 'all'], fontsize=7)
     ax.set(ylabel='accuracy', ylim=(0, 1.03))
-    ax.set_title(self.title, fontsize=9); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
+    ax.set_title(self.title, fontsize=9)
+    ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/07_specificity.ipynb #2848bbe2
@@ -622,7 +729,8 @@ def own_accuracy(
     vocab:list=None, # C class names; None: numbers
     title:str='' # Name of the network
 )->OwnAccuracy:
-    "ACC1, ACC2 and ACC3 of PICNN (AAAI 2024), and their label-free cousin, for a pool + linear head"
+    """ACC1, ACC2 and ACC3 of PICNN (AAAI 2024), and their label-free cousin,
+    for a pool + linear head"""
     x,y,C,W,b = _checked(features, labels, W, b)
     own = _masks(own, x.shape[1]).to(x.device)
     g = _gate(own, C, x.shape[1])
@@ -642,11 +750,14 @@ def own_accuracy_model(
     "ACC1, ACC2, ACC3 and free for any network, in one pass over `dl`"
     own,tot,n = _masks(own),0,0
     g,C = own.float(),len(own)
-    gates = torch.cat([torch.stack([torch.ones_like(g), g, 1-g]), g[:,None].expand(C, C, -1)])
+    gates = torch.cat([torch.stack([torch.ones_like(g), g, 1-g]),
+                       g[:,None].expand(C, C, -1)])
     def add(z, y):
         nonlocal tot,n
-        if z.shape[2] != C: raise ValueError(f'own has {C} classes and the network {z.shape[2]}')
-        zs = [*z[:3], z[3:].diagonal(dim1=0, dim2=2)]       # class c's score under class c's filters
+        if z.shape[2] != C:
+            raise ValueError(f'own has {C} classes and the network {z.shape[2]}')
+        # class c's score under class c's filters
+        zs = [*z[:3], z[3:].diagonal(dim1=0, dim2=2)]
         tot = tot + _hits(torch.stack([o.argmax(1)==y for o in zs]), y, C)
         n = n + y.bincount(minlength=C).double()
     gated_pass(model, dl, gates, add, layer, **kw)
@@ -656,24 +767,34 @@ def own_accuracy_model(
 @dataclass
 class GateEntropy(Measure):
     "How widely the gate spreads each class over filters and each filter over classes"
-    rows:Tensor # Entropy of each class's row [C], nats; blank for a class without filters
+    # Entropy of each class's row [C], nats; blank for a class without filters
+    rows:Tensor
     cols:Tensor # Entropy of each filter's column [K], nats
     vocab:list # C class names
     @property
-    def filters(self): return self.rows.exp().nan_to_num(0) # effective filters of each class [C]
+    # effective filters of each class [C]
+    def filters(self): return self.rows.exp().nan_to_num(0)
     @property
-    def classes(self): return self.cols.exp().nan_to_num(0) # effective classes of each filter [K]
+    # effective classes of each filter [K]
+    def classes(self): return self.cols.exp().nan_to_num(0)
     def to_df(self):
-        "Effective numbers: mean, smallest, largest, and how many are (nearly) one, and none"
-        def row(name, o): return {'effective number':name, 'mean':o.mean().item(), 'smallest':o.min().item(),
-            'largest':o.max().item(), 'one':((o > .5) & (o < 1.5)).sum().item(), 'none':(o <= .5).sum().item()}
-        return pd.DataFrame([row('classes of a filter', self.classes), row('filters of a class', self.filters)])
+        """Effective numbers: mean, smallest, largest, and how many are (nearly) one,
+        and none"""
+        def row(name, o):
+            return {'effective number':name, 'mean':o.mean().item(),
+                    'smallest':o.min().item(),
+            'largest':o.max().item(), 'one':((o > .5) & (o < 1.5)).sum().item(),
+            'none':(o <= .5).sum().item()}
+        return pd.DataFrame([row('classes of a filter', self.classes),
+                             row('filters of a class', self.filters)])
     def plot(self, ax=None):
         "Effective classes of each filter, and effective filters of each class"
         a,b = _axes(ax, 2, 3.6, 2.2)
-        a.plot(self.classes.cpu().sort(descending=True)[0], '.', ms=4); a.set_ylim(0, 1.1*max(1, self.classes.max()))
+        a.plot(self.classes.cpu().sort(descending=True)[0], '.', ms=4)
+        a.set_ylim(0, 1.1*max(1, self.classes.max()))
         a.set(xlabel='filter, sorted', ylabel='effective classes')
-        b.bar(self.vocab, self.filters.cpu()); b.set(xlabel='class', ylabel='effective filters')
+        b.bar(self.vocab, self.filters.cpu())
+        b.set(xlabel='class', ylabel='effective filters')
         return np.array([a, b])
 
 def _entropy(P, dim):
@@ -686,7 +807,8 @@ def gate_entropy(
 )->GateEntropy:
     "Entropy of the gate's rows and columns"
     G = _gate(G)
-    if (G < 0).any(): raise ValueError('the gate has negative entries: project it first')
+    if (G < 0).any():
+        raise ValueError('the gate has negative entries: project it first')
     return GateEntropy(_entropy(G, 1), _entropy(G, 0), _vocab(vocab, len(G)))
 
 # %% ../nbs/07_specificity.ipynb #7742b4e7
@@ -695,7 +817,8 @@ def _cosines(A, B):
     unit = lambda M: M.double() / M.double().norm(dim=1, keepdim=True)
     return unit(A) @ unit(B).T
 
-def _off_pairs(S): return S[tuple(np.triu_indices(len(S), 1))] # one number for each pair of classes
+# one number for each pair of classes
+def _off_pairs(S): return S[tuple(np.triu_indices(len(S), 1))]
 
 @dataclass
 class ClassSimilarity(Measure):
@@ -705,10 +828,12 @@ class ClassSimilarity(Measure):
     vocab:list # C class names
     title:str=''
     @property
-    def order(self): return leaves_list(self.tree).tolist() # class numbers, similar ones side by side
+    # class numbers, similar ones side by side
+    def order(self): return leaves_list(self.tree).tolist()
     def _pairs(self): return _off_pairs(self.cos)
     @property
-    def csi(self): return self._pairs().nansum().item() # sum over pairs of classes (ERM-KTP)
+    # sum over pairs of classes (ERM-KTP)
+    def csi(self): return self._pairs().nansum().item()
     @property
     def mean(self): return self._pairs().nanmean().item()
 
@@ -719,7 +844,8 @@ def to_df(self:ClassSimilarity):
     i,j = np.triu_indices(len(self.cos), 1)
     names = np.array(self.vocab)
     df = pd.DataFrame({'class':names[i], 'other':names[j], 'cos':self._pairs().cpu()})
-    return df.dropna().sort_values('cos', ascending=False, kind='stable').reset_index(drop=True)
+    return df.dropna().sort_values('cos', ascending=False,
+                                   kind='stable').reset_index(drop=True)
 
 @patch
 def plot(self:ClassSimilarity, ax=None):
@@ -727,9 +853,11 @@ def plot(self:ClassSimilarity, ax=None):
     a,t = _axes(ax, 2)
     title = f'{self.title} CSI {self.csi:.3g}, mean {self.mean:.3g}'.strip()
     _bar([_heat(a, self.cos, self.vocab, title, self.order)])
-    dendrogram(self.tree, labels=self.vocab, ax=t, orientation='right', color_threshold=0, above_threshold_color='k')
+    dendrogram(self.tree, labels=self.vocab, ax=t, orientation='right',
+               color_threshold=0, above_threshold_color='k')
     low,high = self.tree[:,2].min(),self.tree[:,2].max()
-    t.set(xlim=(1.05*max(1, high), 0), xlabel='1 - cos'); t.invert_yaxis(); t.tick_params(labelsize=7)
+    t.set(xlim=(1.05*max(1, high), 0), xlabel='1 - cos'); t.invert_yaxis()
+    t.tick_params(labelsize=7)
     if low > 1-1e-6: t.set_title('no two classes alike', fontsize=9)
     return np.array([a, t])
 
@@ -738,7 +866,8 @@ def class_similarity(
     vocab:list=None, # C class names; None: numbers
     title:str='' # What the rows are
 )->ClassSimilarity:
-    "Cosine between class rows and the class tree; `ValueError` for fewer than two classes"
+    """Cosine between class rows and the class tree; `ValueError` for fewer than
+    two classes"""
     R = _rows_of_classes(rows)
     cos = _cosines(R, R).clamp(-1, 1)
     d = (1-cos).nan_to_num(1.).clamp(min=0).cpu().numpy()
@@ -747,14 +876,18 @@ def class_similarity(
     return ClassSimilarity(cos, tree, _vocab(vocab, len(R)), title)
 
 def _rows_of_classes(rows):
-    R = _rows_of(rows, what='rows').double()                 # a blank row has no direction
-    if len(R) < 2: raise ValueError(f'rows [C,K] of at least 2 classes are needed, got {tuple(R.shape)}')
+    # a blank row has no direction
+    R = _rows_of(rows, what='rows').double()
+    if len(R) < 2:
+        raise ValueError('rows [C,K] of at least 2 classes are '
+                         f'needed, got {tuple(R.shape)}')
     return R
 
 # %% ../nbs/07_specificity.ipynb #fb65e6bc
 @dataclass
 class Similarity(Measure):
-    "Directional similarity of class features and gate rows over true positives and false negatives (App. C)"
+    """Directional similarity of class features and gate rows over true positives
+    and false negatives (App. C)"""
     tp:Tensor # S_TP [C,C]: class of the images down, gate row across
     fn:Tensor # S_FN [C,C]; both blank where there are no images or no filters
     counts:Tensor # Confusion counts [C,C]; true positives are its diagonal
@@ -764,7 +897,8 @@ class Similarity(Measure):
 
 def _mean_rows(x, y, C):
     "Class means [C,K] of any number of images, also of none"
-    sums = torch.zeros(C, x.shape[1], dtype=torch.float64, device=x.device).index_add_(0, y, x.double())
+    sums = torch.zeros(C, x.shape[1], dtype=torch.float64,
+                       device=x.device).index_add_(0, y, x.double())
     return sums / y.bincount(minlength=C)[:,None]
 
 def similarity(
@@ -787,23 +921,28 @@ def similarity(
 # %% ../nbs/07_specificity.ipynb #6a529870
 def _off(S):
     "S with nothing on the diagonal and where it is blank"
-    return S.masked_fill(S.isnan() | torch.eye(len(S), dtype=torch.bool, device=S.device), -torch.inf)
+    return S.masked_fill(S.isnan() | torch.eye(len(S), dtype=torch.bool,
+                                               device=S.device), -torch.inf)
 
 @patch
 def dominance(self:Similarity,
     S:Tensor # `tp` or `fn`
-)->dict: # `rows` that count, `share` of them whose diagonal is the largest, mean `margin` over the runner-up
+    # `rows` that count, `share` of them whose diagonal is the largest, mean `margin`
+    # over the runner-up
+)->dict:
     "Is the diagonal dominant? Blank where no row has a diagonal"
     d,top = S.diagonal(),_off(S).amax(1)
     ok = ~d.isnan() & top.isfinite()
     gap = (d-top)[ok]
-    return dict(rows=ok.sum().item(), share=(gap > 0).double().mean().item(), margin=gap.mean().item())
+    return dict(rows=ok.sum().item(), share=(gap > 0).double().mean().item(),
+                margin=gap.mean().item())
 
 @patch
 def to_df(self:Similarity):
     "Diagonal dominance over true positives and false negatives"
     n = self.counts.diagonal().sum().item()
-    return pd.DataFrame([dict(network=self.title, over=k, images=i, **self.dominance(S)) for k,S,i in
+    return pd.DataFrame([dict(network=self.title, over=k, images=i,
+                              **self.dominance(S)) for k,S,i in
         (('TP', self.tp, n), ('FN', self.fn, self.counts.sum().item()-n))])
 
 # %% ../nbs/07_specificity.ipynb #a556e1dd
@@ -811,13 +950,16 @@ def to_df(self:Similarity):
 def pairs(self:Similarity,
     n:int=10 # Rows
 )->pd.DataFrame:
-    "The largest entries of S_FN off its diagonal, and how many of the class's errors went there"
+    """The largest entries of S_FN off its diagonal, and how many of the class's
+    errors went there"""
     S = _off(self.fn)
     at = S.flatten().argsort(dim=0, descending=True, stable=True)[:n]
     rows = [divmod(i, len(S)) for i in at.tolist() if S.flatten()[i] > -torch.inf]
     wrong = self.counts.sum(1) - self.counts.diagonal()
-    return pd.DataFrame([{'class':self.vocab[y], 'gate of':self.vocab[c], 'S_FN':S[y,c].item(),
-        'errors':wrong[y].item(), 'called so':self.counts[y,c].item()/wrong[y].item()} for y,c in rows])
+    return pd.DataFrame([{'class':self.vocab[y], 'gate of':self.vocab[c],
+                          'S_FN':S[y,c].item(),
+        'errors':wrong[y].item(), 'called so':self.counts[y,c].item()/wrong[y].item()}
+        for y,c in rows])
 
 @patch
 def plot(self:Similarity, ax=None):
@@ -828,7 +970,8 @@ def plot(self:Similarity, ax=None):
     return _bar(axs)
 
 # %% ../nbs/07_specificity.ipynb #a5c42b52
-def _to_V(V): return V.clamp(0, 1).scatter(0, V.argmax(0, keepdim=True), 1.) # nearest point of V_G
+# nearest point of V_G
+def _to_V(V): return V.clamp(0, 1).scatter(0, V.argmax(0, keepdim=True), 1.)
 
 def _to_simplex(V):
     "Nearest matrix whose columns are distributions"
@@ -847,22 +990,26 @@ def _near(V, s, g, to):
     "argmin over X of |X-V|^2/2 + s*ReLU(sum X - g) in the set that `to` projects to"
     if to(V).sum() <= g: return to(V)
     lo,hi = 0.,1.
-    if to(V-s).sum() >= g*(1-1e-12): return to(V-s)          # g within what rounding leaves of it
+    # g within what rounding leaves of it
+    if to(V-s).sum() >= g*(1-1e-12): return to(V-s)
     for _ in range(50):
         t = (lo+hi)/2
         lo,hi = (t,hi) if to(V-s*t).sum() > g else (lo,t)
     return to(V-s*hi)
 
 # %% ../nbs/07_specificity.ipynb #bdd0e622
-def _least_simplex(e): return e.amin(0).sum().item()         # min of <e,X> over `_to_simplex`'s set
-def _least_hull(e): return (e.clamp(max=0).sum() + e.amin(0).clamp(min=0).sum()).item() # and over `_to_hull`'s
+# min of <e,X> over `_to_simplex`'s set
+def _least_simplex(e): return e.amin(0).sum().item()
+# and over `_to_hull`'s
+def _least_hull(e): return (e.clamp(max=0).sum() + e.amin(0).clamp(min=0).sum()).item()
 
 def _under(ce, d, G, mu, g, least):
     "What no gate of the set can be below, from the cross-entropy and its gradient at G"
     if least is None: return -math.inf
     def at(s): return least(d+s) - s*g
     lo,hi = 0.,mu
-    for _ in range(40 if mu and g > G.shape[1] else 0):      # concave in s; with g = K largest at mu
+    # concave in s; with g = K largest at mu
+    for _ in range(40 if mu and g > G.shape[1] else 0):
         u,v = lo+(hi-lo)/3,hi-(hi-lo)/3
         lo,hi = (u,hi) if at(u) < at(v) else (lo,v)
     return ce - (d*G).sum().item() + at(hi)
@@ -871,18 +1018,23 @@ def _under(ce, d, G, mu, g, least):
 def _over(G, mu, g): return mu * max(0., G.sum().item() - g)
 
 def _fit_gate(f, G, mu, g, to=_to_V, least=None, steps=500, tol=1e-7, gap=1e-3):
-    "Projected gradient on f(G) + mu*ReLU(|G|_1-g), never uphill: gate, cross-entropy, objective's history, bound"
+    """Projected gradient on f(G) + mu*ReLU(|G|_1-g), never uphill: gate,
+    cross-entropy, objective's history, bound"""
     ce,d = f(G)
-    hist,t,low = [ce+_over(G, mu, g)],1/max(d.abs().max().item(), 1e-12),_under(ce, d, G, mu, g, least)
+    hist,t,low = [ce+_over(G, mu, g)],1/max(d.abs().max().item(),
+                                            1e-12),_under(ce, d, G, mu, g, least)
     for i in range(steps):
-        if hist[-1]-low <= gap*abs(hist[-1]) or i > 6 and hist[-6]-hist[-1] <= tol*abs(hist[-1]): break
+        if hist[-1]-low <= gap*abs(hist[-1]) or i > 6 and hist[-6]-hist[-1] <= tol*abs(
+            hist[-1]):
+            break
         for _ in range(60):
             N = _near(G-t*d, t*mu, g, to)
             cn,dn = f(N)
             v,s = cn+_over(N, mu, g),N-G
             if v <= hist[-1] - 1e-4/t*(s*s).sum().item(): break
             t /= 2
-        else: break                                          # no step leads down: at the bottom
+        # no step leads down: at the bottom
+        else: break
         bend = ((dn-d)*s).sum().item()
         G,ce,d,t = N,cn,dn,min((s*s).sum().item()/bend, 1e8) if bend > 0 else 2*t
         hist.append(v)
@@ -891,10 +1043,13 @@ def _fit_gate(f, G, mu, g, to=_to_V, least=None, steps=500, tol=1e-7, gap=1e-3):
 
 # %% ../nbs/07_specificity.ipynb #4c0830e9
 def _ce_class(x, c, W, b):
-    "Cross-entropy, summed over the images x [n,K] of class c, as a function of its gate row [K]; with its gradient"
-    few = len(x) < len(W)                                    # the gate scales the smaller of x and W
+    """Cross-entropy, summed over the images x [n,K] of class c, as a function
+    of its gate row [K]; with its gradient"""
+    # the gate scales the smaller of x and W
+    few = len(x) < len(W)
     def f(g):
-        lp = torch.addmm(b[:,None], *((W, (x*g).T) if few else (W*g, x.T))).log_softmax(0)
+        lp = torch.addmm(b[:,None],
+                         *((W, (x*g).T) if few else (W*g, x.T))).log_softmax(0)
         r = lp.exp(); r[c] -= 1
         return -lp[c].sum(),((r.T@W)*x if few else (r@x)*W).sum(0)
     return f
@@ -902,19 +1057,23 @@ def _ce_class(x, c, W, b):
 def _ce_classes(x, y, W, b): return [_ce_class(x[y==c], c, W, b) for c in range(len(W))]
 
 def _ce_mean(rows, N):
-    "Mean over N images of the classes' cross-entropies `rows`, as a function of G; with its gradient"
+    """Mean over N images of the classes' cross-entropies `rows`, as a function
+    of G; with its gradient"""
     def f(G):
         v,d = map(torch.stack, zip(*(r(g) for r,g in zip(rows, G))))
         return v.sum().item()/N,d/N
     return f
 
-def _ce_linear(x, y, W, b): return _ce_mean(_ce_classes(x, y, W, b), len(x)) # the CSG path's, of a pool + linear head
-def _one_hot(own, C): return F.one_hot(own, C).T.double() # classes of the filters [K] -> gate [C,K]
+# the CSG path's, of a pool + linear head
+def _ce_linear(x, y, W, b): return _ce_mean(_ce_classes(x, y, W, b), len(x))
+# classes of the filters [K] -> gate [C,K]
+def _one_hot(own, C): return F.one_hot(own, C).T.double()
 
 # %% ../nbs/07_specificity.ipynb #f4718d38
 @dataclass
 class Phi(Measure):
-    "The best gate for a frozen network and what it costs: cross-entropy and penalty of Eq. (2)"
+    """The best gate for a frozen network and what it costs: cross-entropy and
+    penalty of Eq. (2)"""
     G:Tensor # The gate [C,K]
     ce:float # Cross-entropy of its CSG path, nats
     penalty:float # mu * ReLU(|G|_1 - g)
@@ -930,37 +1089,48 @@ class Phi(Measure):
     def to_df(self):
         "One row"
         worst = max(h[-1] for h in self.history)
-        return pd.DataFrame([{'network':self.title, 'value':self.value, 'CE':self.ce, 'penalty':self.penalty,
-            'ungated':self.base, 'rounded':self.rounded, 'bound':self.bound, 'density':self.G.mean().item(),
+        return pd.DataFrame([{'network':self.title, 'value':self.value,
+                              'CE':self.ce, 'penalty':self.penalty,
+            'ungated':self.base, 'rounded':self.rounded, 'bound':self.bound,
+            'density':self.G.mean().item(),
             'starts':len(self.history), 'worst start':worst}])
 
 # %% ../nbs/07_specificity.ipynb #23b99035
 @patch
 def plot(self:Phi, ax=None):
-    "The objective after each step, a line for each start; and the gate, filters by class"
+    """The objective after each step, a line for each start; and the gate, filters
+    by class"""
     a,b = _axes(ax, 2, 3.6, 2.4)
     for h in self.history: a.semilogy(h, lw=1)
     if not math.isnan(self.bound) and self.bound > 0:
-        a.axhline(self.bound, color='k', lw=.8, ls=':', label='bound'); a.legend(fontsize=7, frameon=False)
+        a.axhline(self.bound, color='k', lw=.8, ls=':', label='bound')
+        a.legend(fontsize=7, frameon=False)
     a.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     a.yaxis.set_major_formatter('{x:g}'); a.minorticks_off()
-    a.set(xlabel='step', ylabel='objective'); a.set_title(f'{self.title}: {self.value:.3g}', fontsize=9)
-    b.imshow(self.G[:,filter_order(self.G)].cpu(), cmap='Greys', vmin=0, vmax=1, aspect='auto')
-    b.set(xlabel='filter', ylabel='class'); b.set_title(f'its gate, density {self.G.mean():.3f}', fontsize=9)
+    a.set(xlabel='step', ylabel='objective')
+    a.set_title(f'{self.title}: {self.value:.3g}', fontsize=9)
+    b.imshow(self.G[:,filter_order(self.G)].cpu(), cmap='Greys',
+             vmin=0, vmax=1, aspect='auto')
+    b.set(xlabel='filter', ylabel='class')
+    b.set_title(f'its gate, density {self.G.mean():.3f}', fontsize=9)
     return np.array([a, b])
 
 # %% ../nbs/07_specificity.ipynb #99d07b3e
 def _evidence(x, y, W):
-    "What filter k adds to the score of class c on that class's images, on average [C,K]"
+    """What filter k adds to the score of class c on that class's images, on average
+    [C,K]"""
     return class_means(x, y, len(W)).nan_to_num(0) * W
 
 class _Owners:
-    "Filters with one class each, and the cross-entropy v [C] and gradient d [C,K] that this gives the classes"
+    """Filters with one class each, and the cross-entropy v [C] and gradient d
+    [C,K] that this gives the classes"""
     def __init__(self, rows, own):
-        self.rows,self.own,self.G = rows,own.tolist(),_one_hot(own, len(rows)).to(own.device)
+        self.rows,self.own,self.G = rows,own.tolist(),_one_hot(own,
+                len(rows)).to(own.device)
         self.v,self.d = map(torch.stack, zip(*(r(g) for r,g in zip(rows, self.G))))
     def flip(self, c, k):
-        "Class c with filter k on if it is off, or off: what it costs, and its new row, cross-entropy and gradient"
+        """Class c with filter k on if it is off, or off: what it costs, and its new
+        row, cross-entropy and gradient"""
         g = self.G[c].clone()
         g[k] = 1-g[k]
         v,d = self.rows[c](g)
@@ -969,7 +1139,8 @@ class _Owners:
 # %% ../nbs/07_specificity.ipynb #a8272ae1
 @patch
 def move(self:_Owners, k, eps):
-    "Hand filter k to the class where it costs least; False, and nothing done, if that saves no more than `eps`"
+    """Hand filter k to the class where it costs least; False, and nothing done,
+    if that saves no more than `eps`"""
     o,d = self.own[k],self.d[:,k].tolist()
     others = sorted((c for c in range(len(d)) if c != o), key=lambda c: d[c])
     if not others or d[others[0]]-d[o] >= -eps: return False
@@ -985,7 +1156,8 @@ def move(self:_Owners, k, eps):
     return True
 
 def _greedy(rows, own, N, sweeps=20):
-    "Hand each filter to the class where it costs least until nothing changes: classes [K] and the history"
+    """Hand each filter to the class where it costs least until nothing changes:
+    classes [K] and the history"""
     s,hist = _Owners(rows, own),[]
     for _ in range(sweeps):
         moved = [s.move(k, 1e-9*N) for k in range(len(own))]
@@ -1003,22 +1175,28 @@ def phi0(
     start:Tensor=None, # A gate [C,K] to begin from as well
     title:str='' # Name of the network
 )->Phi: # `value` is the best one-hot gate found, `bound` is below the best there is
-    "Phi_0 of Eq. (1) for a frozen pool + linear head: each filter to one class, by a greedy search"
+    """Phi_0 of Eq. (1) for a frozen pool + linear head: each filter to one class,
+    by a greedy search"""
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
     rows,N,K = _ce_classes(x, y, W, b),*x.shape
     f,even = _ce_mean(rows, N),x.new_full((C,K), 1/C)
     soft,_,_,low = _fit_gate(f, even, 0., K, _to_simplex, _least_simplex)
-    begin = [soft, _evidence(x, y, W)] + ([] if start is None else [_gate(start, C, K).to(x)])
+    begin = [soft, _evidence(x, y, W)] + ([] if start is None
+                                          else [_gate(start, C, K).to(x)])
     runs = [_greedy(rows, o.argmax(0), N) for o in begin]
     own,hist = min(runs, key=lambda r: r[1][-1])
-    G,ce,base = _one_hot(own, C).float().to(x.device),hist[-1],f(torch.ones_like(even))[0]
+    G,ce,base = (_one_hot(own, C).float().to(x.device),hist[-1],
+                 f(torch.ones_like(even))[0])
     return Phi(G, ce, 0., base, ce, low, [r[1] for r in runs], 0., K, title)
 
 # %% ../nbs/07_specificity.ipynb #b04723f0
 def _penalty(mu, g, K):
-    "The norm above which there is a penalty; `ValueError` for a norm below K, and for a weight that is none"
-    if not 0 <= mu < math.inf: raise ValueError(f'mu={mu}: pass a finite weight, 0 or more')
-    if g is not None and not math.isfinite(g): raise ValueError(f'g={g}: pass a finite norm >= {K}, or None for {K}')
+    """The norm above which there is a penalty; `ValueError` for a norm below
+    K, and for a weight that is none"""
+    if not 0 <= mu < math.inf:
+        raise ValueError(f'mu={mu}: pass a finite weight, 0 or more')
+    if g is not None and not math.isfinite(g):
+        raise ValueError(f'g={g}: pass a finite norm >= {K}, or None for {K}')
     density_interval(1, K, g)
     return K if g is None else g
 
@@ -1030,7 +1208,8 @@ def _starts(x, y, W, b, soft, n, seed, start):
     if n > 1: some.append(phi0(x, y, W, b, start).G)
     if n > 2: some.append(torch.ones(shape))
     some += [_to_V(torch.rand(shape, generator=gen)) for _ in range(n-3)]
-    if not some: raise ValueError('nowhere to descend from: pass starts >= 1 or a start')
+    if not some:
+        raise ValueError('nowhere to descend from: pass starts >= 1 or a start')
     return [o.to(x) for o in some]
 
 # %% ../nbs/07_specificity.ipynb #453e2851
@@ -1042,20 +1221,26 @@ def phi(
     b, # Its bias [C], or None
     mu:float=1e-3, # Weight of the penalty, lambda2/lambda1
     g:float=None, # Norm above which there is one; None: K
-    starts:int=2, # Gates to descend from: the relaxation's, that of `phi0`, all open, then random ones
+    # Gates to descend from: the relaxation's, that of `phi0`, all open, then random
+    # ones
+    starts:int=2,
     start:Tensor=None, # One more of them [C,K]
     steps:int=500, # At most, from each start
     seed:int=0, # Of the random starts
     title:str='' # Name of the network
 )->Phi:
-    "Phi of Eq. (2) for a frozen pool + linear head: only the gate is fitted; lower is more class-specific"
+    """Phi of Eq. (2) for a frozen pool + linear head: only the gate is fitted;
+    lower is more class-specific"""
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
     f,g = _ce_linear(x, y, W, b),_penalty(mu, g, x.shape[1])
-    soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu, g, _to_hull, _least_hull, steps)
-    runs = [_fit_gate(f, G0, mu, g, steps=steps) for G0 in _starts(x, y, W, b, soft, starts, seed, start)]
+    soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu,
+                             g, _to_hull, _least_hull, steps)
+    runs = [_fit_gate(f, G0, mu, g, steps=steps) for G0 in _starts(x,
+            y, W, b, soft, starts, seed, start)]
     G,ce,*_ = min(runs, key=lambda r: r[2][-1])
     one,base = f(_one_hot(G.argmax(0), C).to(x))[0],f(torch.ones_like(G))[0]
-    return Phi(G.float(), ce, _over(G, mu, g), base, one, low, [r[2] for r in runs], mu, g, title)
+    return Phi(G.float(), ce, _over(G, mu, g), base, one, low,
+               [r[2] for r in runs], mu, g, title)
 
 # %% ../nbs/07_specificity.ipynb #e24e53fe
 def _ce_model(model, batches, place):
@@ -1065,11 +1250,14 @@ def _ce_model(model, batches, place):
         for xs,y in batches():
             _check_range(y, len(G))
             def gate(m):
-                torch.set_grad_enabled(True)                 # from here on: the body before needs no gradient
+                # from here on: the body before needs no gradient
+                torch.set_grad_enabled(True)
                 return (m * G[y].reshape(*G[y].shape, *(1,)*(m.ndim-2))).to(m.dtype)
             with torch.no_grad():
                 h = place.hook(model, gate)
-                try: ce = F.cross_entropy(_logits(model(*xs)).to(G.dtype), y, reduction='sum')
+                try:
+                    ce = F.cross_entropy(_logits(model(*xs)).to(G.dtype),
+                                         y, reduction='sum')
                 finally: h.remove()
                 tot,d,n = tot+ce.item(),d+torch.autograd.grad(ce, G)[0],n+len(y)
         return tot/n,d/n
@@ -1091,32 +1279,39 @@ def phi_model(
     with _quiet(model, dl, device) as (model, batches):
         xs,y = next(batches())
         place,C = _place(model, xs, layer),_logits(model(*xs)).shape[1]
-        f,ones,g = _ce_model(model, batches, place),torch.ones(C, place.K, device=y.device),_penalty(mu, g, place.K)
+        f,ones,g = _ce_model(model, batches, place),torch.ones(C, place.K,
+                device=y.device),_penalty(mu, g, place.K)
         start = ones if start is None else _gate(start, C, place.K).to(ones)
         G,ce,hist,_ = _fit_gate(f, _to_V(start), mu, g, steps=steps, tol=1e-5)
         one = f(_one_hot(G.argmax(0), C).to(ones))[0]
-        return Phi(G.cpu(), ce, _over(G, mu, g), f(ones)[0], one, math.nan, [hist], mu, g, title)
+        return Phi(G.cpu(), ce, _over(G, mu, g), f(ones)[0], one,
+                   math.nan, [hist], mu, g, title)
 
 # %% ../nbs/07_specificity.ipynb #7b30b473
 @dataclass
 class Distances(Measure):
     "How tight classes are and how far apart"
-    within:Tensor # Mean distance of a class's images to their mean [C]; blank below two images
+    # Mean distance of a class's images to their mean [C]; blank below two images
+    within:Tensor
     between:Tensor # Distance of class means [C,C]; blank for a class without images
     silhouette:float # scikit-learn's; blank below two classes
     vocab:list # C class names
     title:str='' # Name of the network
-    def _means(self): return self.within.nanmean().item(),_off_pairs(self.between).nanmean().item()
+    def _means(self):
+        return self.within.nanmean().item(),_off_pairs(self.between).nanmean().item()
     @property
     def ratio(self): w,b = self._means(); return w/b if b else math.nan
     def to_df(self):
         w,b = self._means()
-        return pd.DataFrame([dict(network=self.title, within=w, between=b, ratio=self.ratio, silhouette=self.silhouette)])
+        return pd.DataFrame([dict(network=self.title, within=w, between=b,
+                                  ratio=self.ratio, silhouette=self.silhouette)])
     def plot(self, ax=None, top=None):
-        "Distances of class means, each class's own spread on the diagonal; `top` ends the colour scale"
+        """Distances of class means, each class's own spread on the diagonal; `top`
+        ends the colour scale"""
         X,title = self.between.clone(),f'{self.title} within/between {self.ratio:.3g}'
         X.diagonal().copy_(self.within)
-        return _bar([_heat(_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
+        return _bar([_heat(_axes(ax, 1, 3.4)[0], X, self.vocab, title,
+                           cmap='viridis', top=top)])[0]
 
 # %% ../nbs/07_specificity.ipynb #7ae91756
 def _silhouette(x, y, n, seed=0):
@@ -1130,7 +1325,8 @@ def distances(
     features, # Spatial means of the last map [N,K]
     labels, # Class numbers [N]
     normalise:bool=True, # Scale each image's features to length 1?
-    n_silhouette:int=2000, # Images for the silhouette, whose cost is their square; more are sampled
+    # Images for the silhouette, whose cost is their square; more are sampled
+    n_silhouette:int=2000,
     vocab:list=None, # C class names; None: numbers
     title:str='' # Name of the network
 )->Distances:
@@ -1142,4 +1338,5 @@ def distances(
     far = (x-m[y]).norm(dim=1)
     within = (_hits(far, y, C) / n).masked_fill(n < 2, torch.nan)
     between = (m[:,None]-m).norm(dim=2)
-    return Distances(within.cpu(), between.cpu(), _silhouette(x, y, n_silhouette), _vocab(vocab, C), title)
+    return Distances(within.cpu(), between.cpu(), _silhouette(x, y, n_silhouette),
+                     _vocab(vocab, C), title)

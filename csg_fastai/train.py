@@ -11,7 +11,8 @@ __all__ = ['CSG_ARGS', 'PRECISIONS', 'PRESETS', 'COLUMNS', 'RUN_FILES', 'METHODS
            'pretrained_names', 'load_pretrained', 'keep_arrays', 'load_arrays']
 
 # %% ../nbs/04_train.ipynb #dd06c2bc
-import base64, csv, dataclasses, difflib, hashlib, html, inspect, io, json, os, platform, random, sys, tempfile, time
+import base64, csv, dataclasses, difflib, hashlib, html, inspect, io, json, os
+import platform, random, sys, tempfile, time
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -33,7 +34,8 @@ from .mutual_info import mis, mutual_info_matrix
 from .results import results_dir
 
 # %% ../nbs/04_train.ipynb #9a257479
-CSG_ARGS = 'period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
+CSG_ARGS = ('period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme '
+            'std_layers csg_layers frozen_bn'.split())
 PRECISIONS = ('float32','bfloat16')
 _csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
 
@@ -48,9 +50,11 @@ class Preset:
     lr:float # Learning rate; of 'one_cycle' the peak
     opt:str='sgd' # 'sgd' (PyTorch's, with Nesterov momentum) or 'adam' (fastai's)
     wd:float=0. # Weight decay of the network; the gate has none
-    moms:tuple=(.9,.9,.9) # Momentum at the start, the peak and the end of 'one_cycle'; else the first
+    # Momentum at the start, the peak and the end of 'one_cycle'; else the first
+    moms:tuple=(.9,.9,.9)
     sched:str='steps' # 'steps' (x gamma at milestones), 'one_cycle' or 'flat'
-    milestones:tuple=(.4,.6,.8) # Shares of the epochs after which 'steps' lowers the rate
+    # Shares of the epochs after which 'steps' lowers the rate
+    milestones:tuple=(.4,.6,.8)
     gamma:float=.1 # Factor of 'steps'
     data_args:dict=field(default_factory=dict) # For the data set's function
     model_args:dict=field(default_factory=dict) # For the network's function
@@ -59,45 +63,65 @@ class Preset:
     warmup:int=_csg['warmup'] # STD epochs before the first gated one
     lambda1:float=_csg['lambda1'] # Weight of the CSG path's cross-entropy
     lambda2:float=_csg['lambda2'] # Weight of the sparsity
-    density:float=None # Upper bound g/(CK) of the L1-density; None: g=K, one class a filter
+    # Upper bound g/(CK) of the L1-density; None: g=K, one class a filter
+    density:float=None
     psi:str=_csg['psi'] # Norm of the excess over g
     close:tuple=_csg['close'] # Part of the gated steps in which the bound falls to g
     gate_lr:float=_csg['gate_lr'] # The gate's learning rate
-    csg_lr:float=_csg['csg_lr'] # The network's rate in gated epochs; None: that of the schedule
+    # The network's rate in gated epochs; None: that of the schedule
+    csg_lr:float=_csg['csg_lr']
     scheme:str=_csg['scheme'] # 'alternate' (Alg. 1) or 'joint' (Eq. 3)
-    std_layers:tuple=_csg['std_layers'] # Modules trained in STD training and STD epochs; None: all
+    # Modules trained in STD training and STD epochs; None: all
+    std_layers:tuple=_csg['std_layers']
     csg_layers:tuple=_csg['csg_layers'] # Modules trained in gated epochs; None: all
-    frozen_bn:str=_csg['frozen_bn'] # Batch norm of frozen modules: 'update' its statistics, or 'eval'
-    precision:str='float32' # Of the network's forward passes in training: 'float32' or 'bfloat16'
-    fixed:tuple=None # (m1,m2): a fixed gate of m1 filters a class and m2 shared ones (Sec. 4.3); None: learned
-    balanced:bool=False # Measure mutual information with as many images of other classes as of each class?
+    # Batch norm of frozen modules: 'update' its statistics, or 'eval'
+    frozen_bn:str=_csg['frozen_bn']
+    # Of the network's forward passes in training: 'float32' or 'bfloat16'
+    precision:str='float32'
+    # (m1,m2): a fixed gate of m1 filters a class and m2 shared ones (Sec. 4.3); None:
+    # learned
+    fixed:tuple=None
+    # Measure mutual information with as many images of other classes as of each class?
+    balanced:bool=False
 
 # %% ../nbs/04_train.ipynb #5e7c419f
 def _presets():
     cifar = Preset('cifar10', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4)
-    voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2,
-                 density=.2, csg_lr=1e-3, std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'),
+    voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5,
+                 opt='adam', sched='flat', warmup=10, n_csg=2,
+                 density=.2, csg_lr=1e-3, std_layers=('layer3','layer4','fc'),
+                 csg_layers=('layer4','fc'),
                  model_args=dict(weights='IMAGENET1K_V1'))
-    digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64, lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
+    digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64,
+                    lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
                     moms=(.95,.85,.95), model_args=dict(K=32))
     new, joint = dataclasses.replace, dict(scheme='joint', lambda1=7/3)
     alexnet = new(cifar, name='cifar10-alexnet', model='alexnet_cifar', lr=.01)
-    return [digits, new(digits, name='digits-fixed', fixed=(3,2)), new(digits, name='digits-fixed-joint', fixed=(3,2), **joint),
-            cifar, new(cifar, name='cifar10-30', epochs=30, lr=.2, wd=5e-4, sched='one_cycle', precision='bfloat16'),
+    return [digits, new(digits, name='digits-fixed', fixed=(3,2)),
+            new(digits, name='digits-fixed-joint', fixed=(3,2), **joint),
+            cifar, new(cifar, name='cifar10-30', epochs=30, lr=.2,
+                       wd=5e-4, sched='one_cycle', precision='bfloat16'),
             new(cifar, name='cifar10-fixed', fixed=(6,4)),
             new(cifar, name='cifar10-fixed-joint', fixed=(6,4), lr=.03, **joint),
-            new(cifar, name='cifar10-short', epochs=12, lr=.2, wd=5e-4, sched='one_cycle', data_args=dict(n_train=25000)),
-            new(cifar, name='cifar10-2in3', n_csg=2), new(cifar, name='cifar10-joint', lr=.03, **joint),
-            new(cifar, name='cifar10-resnet50', model='resnet50_cifar'), new(cifar, name='cifar10-resnet101', model='resnet101_cifar'),
+            new(cifar, name='cifar10-short', epochs=12, lr=.2, wd=5e-4,
+                sched='one_cycle', data_args=dict(n_train=25000)),
+            new(cifar, name='cifar10-2in3', n_csg=2),
+            new(cifar, name='cifar10-joint', lr=.03, **joint),
+            new(cifar, name='cifar10-resnet50', model='resnet50_cifar'),
+            new(cifar, name='cifar10-resnet101', model='resnet101_cifar'),
             alexnet, new(alexnet, name='cifar10-alexnet-fixed', fixed=(25,6)),
-            new(alexnet, name='cifar10-alexnet-fixed-joint', fixed=(25,6), lr=.003, **joint),
+            new(alexnet, name='cifar10-alexnet-fixed-joint',
+                fixed=(25,6), lr=.003, **joint),
             new(digits, name='canvases', data='canvases', epochs=16),
             voc, new(voc, name='voc-1in3', n_csg=1),
-            Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
+            Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32,
+                   lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
                    moms=(.95,.85,.95), warmup=10, n_csg=2, density=.2),
-            Preset('voc-scratch-30', 'voc', 'resnet18', epochs=30, bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
+            Preset('voc-scratch-30', 'voc', 'resnet18', epochs=30,
+                   bs=32, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
                    moms=(.95,.85,.95), warmup=5, density=.2, precision='bfloat16'),
-            Preset('imagenet', 'imagenet', 'resnet18', epochs=120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True)]
+            Preset('imagenet', 'imagenet', 'resnet18', epochs=120,
+                   bs=64, lr=.1, wd=1e-4, density=.1, balanced=True)]
 
 PRESETS = {p.name:p for p in _presets()}
 
@@ -111,8 +135,10 @@ def preset(
     recipe, # Its name, or a `Preset`
     **over # Hyperparameters to change; None leaves one as it is
 )->Preset:
-    "A recipe with some hyperparameters changed; `ValueError` for a name or field that isn't there"
-    if not isinstance(recipe, Preset) and recipe not in PRESETS: raise _unknown('preset', recipe, PRESETS)
+    """A recipe with some hyperparameters changed; `ValueError` for a name or
+    field that isn't there"""
+    if not isinstance(recipe, Preset) and recipe not in PRESETS:
+        raise _unknown('preset', recipe, PRESETS)
     p = recipe if isinstance(recipe, Preset) else PRESETS[recipe]
     names = [f.name for f in dataclasses.fields(Preset)]
     for k in over:
@@ -125,22 +151,29 @@ def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
     new = dict(model_args={})
-    if p.data in ('digits','canvases') and over['model'] != 'digit_net': new['data_args'] = dict(size=32, channels=3)
+    if p.data in ('digits','canvases') and over['model'] != 'digit_net':
+        new['data_args'] = dict(size=32, channels=3)
     return {k:v for k,v in new.items() if k not in over}
 
 def _check_preset(p):
     "One clear line for hyperparameters that can't work"
     for k in ('epochs','bs'):
         v = getattr(p, k)
-        if not isinstance(v, int) or v < 1: raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
+        if not isinstance(v, int) or v < 1:
+            raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
     if not isinstance(p.lr, (int,float)) or not 0 < p.lr < float('inf'):
         raise ValueError(f'lr={p.lr!r}: pass a number above 0')
-    for k,known in (('opt', ('sgd','adam')), ('sched', ('steps','one_cycle','flat')), ('precision', PRECISIONS)):
+    for k,known in (('opt', ('sgd','adam')), ('sched', ('steps','one_cycle','flat')),
+                    ('precision', PRECISIONS)):
         if getattr(p, k) not in known: raise _unknown(k, getattr(p, k), known)
-    if p.density is not None and not 0 < p.density <= 1: raise ValueError(f'density={p.density}: pass a share in (0,1]')
-    if p.fixed is not None and not (len(p.fixed) == 2 and all(isinstance(o, int) for o in p.fixed)):
-        raise ValueError(f'fixed={p.fixed}: pass (m1,m2), filters of each class and shared filters')
-    CSG(**{k:getattr(p, k) for k in CSG_ARGS})             # refuse its arguments now, not after the STD training
+    if p.density is not None and not 0 < p.density <= 1:
+        raise ValueError(f'density={p.density}: pass a share in (0,1]')
+    if p.fixed is not None and not (len(p.fixed) == 2
+                                    and all(isinstance(o, int) for o in p.fixed)):
+        raise ValueError(f'fixed={p.fixed}: pass (m1,m2), filters of '
+                         'each class and shared filters')
+    # refuse its arguments now, not after the STD training
+    CSG(**{k:getattr(p, k) for k in CSG_ARGS})
     return p
 
 # %% ../nbs/04_train.ipynb #51750d60
@@ -157,7 +190,8 @@ def _filters(learn):
     return place.K
 
 def _gate_args(p, learn):
-    "What `CSG` must know of the gate: its bound g from the share of CK, or the fixed gate"
+    """What `CSG` must know of the gate: its bound g from the share of CK, or
+    the fixed gate"""
     if p.density is None and p.fixed is None: return {}
     c, K = learn.dls.c, _filters(learn)
     if p.fixed: return dict(gate=fixed_gate(c, K, *p.fixed), fixed=True)
@@ -170,12 +204,14 @@ def build(
     seed:int=0, # Of weights, data order and augmentation
     device=None # Default: the GPU where there is one
 )->tuple: # Learner, and its `CSG` callback or None
-    "Learner and callback of one training; both methods start from the same weights and see the same batches"
+    """Learner and callback of one training; both methods start from the same
+    weights and see the same batches"""
     if method not in ('std','csg'): raise _unknown('method', method, ('std','csg'))
     set_seed(seed, reproducible=True)
     dls = get_dls(p.data, bs=p.bs, device=device, **p.data_args)
     learn = Learner(dls, _net(p, dls.c), metrics=accuracy, opt_func=_opt_func(p))
-    if method == 'csg': return learn, CSG(**_gate_args(p, learn), **{k:getattr(p, k) for k in CSG_ARGS})
+    if method == 'csg':
+        return learn, CSG(**_gate_args(p, learn), **{k:getattr(p, k) for k in CSG_ARGS})
     _train_only(learn.model, p.std_layers)
     return learn, None
 
@@ -184,15 +220,19 @@ def _net(p, c):
     "The recipe's network"
     try: return create_net(p.model, c=c, **p.model_args)
     except OSError as e:
-        raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): connect to the network once, '
+        raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): '
+                      'connect to the network once, '
                       'or train from scratch (preset voc-scratch)') from None
 
 def _train_only(model, names):
     "Freeze what the recipe doesn't train in STD epochs"
     if names is None: return
-    mods, parts = dict(model.named_modules()), ', '.join(n for n,_ in model.named_children())
+    mods, parts = dict(model.named_modules()), ', '.join(n
+            for n,_ in model.named_children())
     for n in names:
-        if n not in mods: raise ValueError(f'std_layers: the network has no {n!r}; its parts are {parts}')
+        if n not in mods:
+            raise ValueError('std_layers: the network has no '
+                             f'{n!r}; its parts are {parts}')
     keep = {q for n in names for q in mods[n].parameters()}
     for q in model.parameters(): q.requires_grad_(q in keep)
 
@@ -200,9 +240,11 @@ def _train_only(model, names):
 def _inner(dl): return dl.dl if isinstance(dl, DistributedDL) else dl
 
 def rng_state(dls)->dict:
-    "Where all sources of chance stand: Python's, NumPy's, PyTorch's, and each loader's own"
+    """Where all sources of chance stand: Python's, NumPy's, PyTorch's, and each
+    loader's own"""
     kind, keys, *rest = np.random.get_state()
-    s = dict(python=random.getstate(), numpy=[kind, torch.tensor(keys.astype('int64')), *rest], torch=torch.get_rng_state(),
+    s = dict(python=random.getstate(), numpy=[kind, torch.tensor(keys.astype('int64')),
+                                              *rest], torch=torch.get_rng_state(),
              loaders=[_inner(dl).rng.getstate() for dl in dls.loaders])
     if torch.cuda.is_available(): s['cuda'] = torch.cuda.get_rng_state()
     return s
@@ -210,7 +252,8 @@ def rng_state(dls)->dict:
 def set_rng(dls, s):
     "Put all sources of chance where `rng_state` found them"
     kind, keys, *rest = s['numpy']
-    random.setstate(s['python']); np.random.set_state((kind, keys.numpy().astype('uint32'), *rest))
+    random.setstate(s['python'])
+    np.random.set_state((kind, keys.numpy().astype('uint32'), *rest))
     torch.set_rng_state(s['torch'])
     for dl,r in zip(dls.loaders, s['loaders']): _inner(dl).rng.setstate(r)
     if 'cuda' in s and torch.cuda.is_available(): torch.cuda.set_rng_state(s['cuda'])
@@ -229,7 +272,8 @@ def _schedule(p):
     lr,m = p.lr,p.moms
     if p.sched == 'flat': return []
     if p.sched == 'steps': return [ParamScheduler(dict(lr=partial(step_lr, p)))]
-    return [ParamScheduler(dict(lr=combined_cos(.25, lr/25, lr, lr/1e5), mom=combined_cos(.25, *m)))]
+    return [ParamScheduler(dict(lr=combined_cos(.25, lr/25, lr, lr/1e5),
+                                mom=combined_cos(.25, *m)))]
 
 # %% ../nbs/04_train.ipynb #67ab0354
 def _part(file): return file.with_name(f'.{file.name}.{os.getpid()}.part')
@@ -252,7 +296,8 @@ def atomic_write(
     *files, # Pairs (path, bytes or text), or one path and its content
     between=None # Function called when all are written, before they take their places
 ):
-    "Write files whole or not at all: `OSError` in one line, with the old files in place and no temporary ones left"
+    """Write files whole or not at all: `OSError` in one line, with the old files
+    in place and no temporary ones left"""
     if not isinstance(files[0], tuple): files = [files]
     files = [(Path(f),d) for f,d in files]
     try:
@@ -261,22 +306,29 @@ def atomic_write(
         for f,_ in files: os.replace(_part(f), f)
         _sync_folder(files[0][0].parent)
     except OSError as e:
-        raise type(e)(f'{f}: could not be written ({e.strerror or e}); what was there before is kept') from None
+        raise type(e)(f'{f}: could not be written ({e.strerror or e}); '
+                      'what was there before is kept') from None
     finally:
         for f,_ in files:
             with suppress(OSError): _part(f).unlink()
 
-def write_json(file, o): atomic_write(file, json.dumps(o, indent=1, default=str) + '\n')
+def write_json(file, o):
+    "Write `o` as JSON, whole or not at all; what JSON doesn't know becomes text"
+    atomic_write(file, json.dumps(o, indent=1, default=str) + '\n')
 
 # %% ../nbs/04_train.ipynb #7ed449c8
 def make_folder(path)->Path:
-    "`path` as a folder; `NotADirectoryError` where a file is in the way. Temporary files of a killed run are removed"
+    """`path` as a folder; `NotADirectoryError` where a file is in the way. Temporary
+    files of a killed run are removed"""
     path = Path(path)
     try: path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise NotADirectoryError(f'{path}: there is a file where the run folder should be: '
+        raise NotADirectoryError(f'{path}: there is a file where '
+                                 'the run folder should be: '
                                  'move it or choose another folder') from None
-    except OSError as e: raise type(e)(f'{path}: the run folder could not be made ({e.strerror or e})') from None
+    except OSError as e:
+        raise type(e)(f'{path}: the run folder could not '
+                      f'be made ({e.strerror or e})') from None
     for f in path.glob('.*.part') if rank_distrib() == 0 else []:
         with suppress(OSError): f.unlink()
     return path
@@ -306,14 +358,17 @@ def pack(
     **more # Anything else to keep
 )->dict:
     "All that a training needs to go on from here (each process must call it)"
-    return _plain(dict(model=get_model(learn.model).state_dict(), opt=learn.opt.state_dict(),
-                       csg=csg.state_dict() if csg else None, rng=_all_ranks(rng_state(learn.dls)), **more))
+    return _plain(dict(model=get_model(learn.model).state_dict(),
+                       opt=learn.opt.state_dict(),
+                       csg=csg.state_dict() if csg else None,
+                       rng=_all_ranks(rng_state(learn.dls)), **more))
 
 def unpack(learn, csg, s):
     "Put a training where `pack` found it"
     get_model(learn.model).load_state_dict(s['model'])
     opt = to_device(s['opt'], learn.dls.device)
-    learn.opt.load_state_dict({k:L(v) for k,v in opt.items()} if 'hypers' in opt else opt)
+    learn.opt.load_state_dict({k:L(v) for k,v in opt.items()}
+                              if 'hypers' in opt else opt)
     if csg: csg.load_state_dict(s['csg'])
     set_rng(learn.dls, s['rng'][rank_distrib()])
 
@@ -328,11 +383,13 @@ def save_checkpoint(
     f, buf = Path(folder)/f'checkpoint{state["epoch"]%2}.pt', io.BytesIO()
     torch.save(state, buf)
     seal, data = f.with_name(f.name+'.sha256'), buf.getvalue()
-    atomic_write((f, data), (seal, f'{_sha(data)}  {f.name}\n'), between=lambda: seal.unlink(missing_ok=True))
+    atomic_write((f, data), (seal, f'{_sha(data)}  {f.name}\n'),
+                 between=lambda: seal.unlink(missing_ok=True))
 
 # %% ../nbs/04_train.ipynb #4e5ec807
 def read_checkpoint(f):
-    "The checkpoint in `f`; None if it was never finished; `ValueError` if it is damaged"
+    """The checkpoint in `f`; None if it was never finished; `ValueError` if it
+    is damaged"""
     seal = f.with_name(f.name+'.sha256')
     if not f.exists() or not seal.exists(): return None
     data = f.read_bytes()
@@ -351,18 +408,25 @@ def last_checkpoint(
         try: good.append(read_checkpoint(f))
         except ValueError as e: bad.append(str(e))
     good = [o for o in good if o]
-    if bad and not good: raise ValueError('; '.join(bad) + ': no good checkpoint is left; pass fresh to start again')
-    for o in bad: say(f'{o}: going on from the other one, epoch {max(g["epoch"] for g in good)}')
+    if bad and not good:
+        raise ValueError('; '.join(bad) + ': no good checkpoint is left; '
+                                          'pass fresh to start again')
+    for o in bad:
+        say(f'{o}: going on from the other one, epoch {max(g["epoch"] for g in good)}')
     return max(good, key=lambda o: o['epoch'], default=None)
 
 # %% ../nbs/04_train.ipynb #68a7e6db
 class Keeper(Callback):
-    "Note each epoch, stop at a loss that isn't finite, write checkpoint and history; restore `state` at the start"
+    """Note each epoch, stop at a loss that isn't finite, write checkpoint and
+    history; restore `state` at the start"""
     order = ProgressCallback.order+5
     def __init__(self, folder, csg=None, state=None, say=None, until=None):
         store_attr()
-        self.start, self.rows, self.seconds, self.took, self.stopped = 0, [], 0., [], False
-        if state: self.start, self.rows, self.seconds = state['epoch'], list(state['rows']), state['seconds']
+        self.start, self.rows, self.seconds, self.took, self.stopped = (0,
+                [], 0., [], False)
+        if state:
+            self.start, self.rows, self.seconds = (state['epoch'],
+                    list(state['rows']), state['seconds'])
     def before_fit(self):
         log = self.learn.logger
         self.learn.logger = lambda o: log(o) if self.learn.epoch >= self.start else None
@@ -383,14 +447,17 @@ def after_loss(self:Keeper):
 @patch
 def _check(self:Keeper, loss):
     if torch.isfinite(loss): return
-    raise FloatingPointError(f'the loss is {float(loss)} in epoch {self.learn.epoch}: lower lr (now '
-                             f'{self.learn.opt.hypers[-1]["lr"]:.3g}) or check the images')
+    raise FloatingPointError(f'the loss is {float(loss)} in epoch '
+                             f'{self.learn.epoch}: lower lr (now '
+                             f'{self.learn.opt.hypers[-1]["lr"]:.3g}) or check '
+                             'the images')
 
 @patch
 def after_train(self:Keeper):
     "On a GPU the loss is looked at once an epoch, so that batches don't wait for it"
     t = torch.tensor([float(self.total), self.n], device=self.learn.dls.device)
-    if _world() > 1 and torch.distributed.is_initialized(): torch.distributed.all_reduce(t)
+    if _world() > 1 and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(t)
     self.mean_loss = (t[0]/t[1]).cpu()
     self._check(self.mean_loss)
 
@@ -399,59 +466,73 @@ COLUMNS = 'epoch path lr loss valid_loss accuracy penalty density'.split()
 
 @patch
 def row(self:Keeper)->dict:
-    "The epoch's numbers: `loss` is the mean training loss of its path, the rest is measured on the STD path"
+    """The epoch's numbers: `loss` is the mean training loss of its path, the
+    rest is measured on the STD path"""
     rec = self.learn.recorder
     r = dict(zip(rec.metric_names, rec.log))
-    r = dict(epoch=self.learn.epoch, path='STD', lr=float(self.learn.opt.hypers[-1]['lr']), loss=float(self.mean_loss),
-             valid_loss=float(r['valid_loss']), accuracy=float(r['accuracy']), penalty='', density='')
+    r = dict(epoch=self.learn.epoch, path='STD',
+             lr=float(self.learn.opt.hypers[-1]['lr']), loss=float(self.mean_loss),
+             valid_loss=float(r['valid_loss']), accuracy=float(r['accuracy']),
+             penalty='', density='')
     if self.csg:
         h = self.csg.history[-1]
-        r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']), density=float(h['density']))
+        r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']),
+                 density=float(h['density']))
     return r
 
 # %% ../nbs/04_train.ipynb #7897c1ff
 @patch
 def after_epoch(self:Keeper):
-    "Note the epoch and save; the last epoch has no checkpoint, it ends in the run's files"
+    """Note the epoch and save; the last epoch has no checkpoint, it ends in the
+    run's files"""
     if self.learn.epoch < self.start: return
     self.rows.append(self.row())
     self.seconds += time.perf_counter() - self.t0
     if self.say: self.say(_line(self.rows[-1], self.learn.n_epoch))
     if self.learn.epoch+1 == self.learn.n_epoch: return
-    state = pack(self.learn, self.csg, epoch=self.learn.epoch+1, rows=self.rows, seconds=self.seconds)
+    state = pack(self.learn, self.csg, epoch=self.learn.epoch+1,
+                 rows=self.rows, seconds=self.seconds)
     if rank_distrib() == 0:
         save_checkpoint(self.folder, state)
         atomic_write(Path(self.folder)/'history.csv', history_csv(self.rows))
     self._look_at_clock()
 
 # %% ../nbs/04_train.ipynb #7be95de4
-class OutOfTime(Exception): "The time given to a training is over; its checkpoint is written"
+class OutOfTime(Exception):
+    "The time given to a training is over; its checkpoint is written"
 
 @patch
 def _look_at_clock(self:Keeper):
     "End the fit if the next epoch would not be over in time; all processes agree"
     if self.until is None: return
     self.took = [*self.took, time.perf_counter() - self.t0][-4:]
-    late = torch.tensor(float(time.time() + 1.1*max(self.took) > self.until), device=self.learn.dls.device)
-    if _world() > 1 and torch.distributed.is_initialized(): torch.distributed.all_reduce(late)
+    late = torch.tensor(float(time.time() + 1.1*max(self.took) > self.until),
+                        device=self.learn.dls.device)
+    if _world() > 1 and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(late)
     if late > 0: self.stopped = True; raise CancelFitException
 
 # %% ../nbs/04_train.ipynb #e02d095e
 def _line(r, n):
     d = f'  density {r["density"]:.3f}' if r['density'] != '' else ''
-    return (f'  epoch {r["epoch"]+1:3d}/{n} {r["path"]}  loss {r["loss"]:.4f}  valid_loss {r["valid_loss"]:.4f}'
+    return (f'  epoch {r["epoch"]+1:3d}/{n} {r["path"]}  loss {r["loss"]:.4f}  '
+            f'valid_loss {r["valid_loss"]:.4f}'
             f'  accuracy {r["accuracy"]:.4f}{d}')
 
 def history_csv(rows)->str:
-    "The history as CSV, every number in full, no times: two runs can be compared bit for bit"
+    """The history as CSV, every number in full, no times: two runs can be compared
+    bit for bit"""
     out = io.StringIO()
-    w = csv.DictWriter(out, COLUMNS, lineterminator='\n'); w.writeheader(); w.writerows(rows)
+    w = csv.DictWriter(out, COLUMNS, lineterminator='\n'); w.writeheader()
+    w.writerows(rows)
     return out.getvalue()
 
 def read_history(f)->list:
     "Rows of a history file, numbers as numbers"
-    num = lambda k,v: v if k == 'path' or v == '' else int(v) if k == 'epoch' else float(v)
-    with open(f, newline='') as o: return [{k:num(k, v) for k,v in r.items()} for r in csv.DictReader(o)]
+    num = lambda k,v: v if k == 'path' or v == '' else int(
+        v) if k == 'epoch' else float(v)
+    with open(f, newline='') as o:
+        return [{k:num(k, v) for k,v in r.items()} for r in csv.DictReader(o)]
 
 # %% ../nbs/04_train.ipynb #b6dd0237
 def _versions():
@@ -460,12 +541,14 @@ def _versions():
         try: return version(o)
         except PackageNotFoundError: return None
     return dict(csg_fastai=csg_fastai.__version__, python=platform.python_version(),
-                **{o:v(o) for o in 'torch torchvision fastai fastcore numpy scikit-learn safetensors'.split()})
+                **{o:v(o) for o in 'torch torchvision fastai fastcore '
+                                   'numpy scikit-learn safetensors'.split()})
 
 def _code():
     "SHA-256 of this package's Python files, wherever it is installed"
     h = hashlib.sha256()
-    for f in sorted(Path(csg_fastai.__file__).parent.glob('*.py')): h.update(f.name.encode() + f.read_bytes())
+    for f in sorted(Path(csg_fastai.__file__).parent.glob('*.py')):
+        h.update(f.name.encode() + f.read_bytes())
     return h.hexdigest()
 
 def _now(): return datetime.now(timezone.utc).isoformat(timespec='seconds')
@@ -478,35 +561,50 @@ def _device_name(d):
 # %% ../nbs/04_train.ipynb #e9d5188d
 def _manifest(p, method, seed, learn):
     dls = learn.dls
-    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab])
-    return dict(preset=json.loads(json.dumps(dataclasses.asdict(p))), method=method, seed=seed, processes=_world(),
-        data=data, device=_device_name(dls.device), versions=_versions(), code=dict(version=csg_fastai.__version__, sha256=_code()),
+    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds),
+                n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab])
+    return dict(preset=json.loads(json.dumps(dataclasses.asdict(p))),
+                method=method, seed=seed, processes=_world(),
+        data=data, device=_device_name(dls.device), versions=_versions(),
+        code=dict(version=csg_fastai.__version__, sha256=_code()),
         started=_now(), finished=None, seconds=None, files={})
 
-def _settings(m): return json.loads(json.dumps(dataclasses.asdict(_preset_of(m)))) # an older manifest's with what has been added since
+# an older manifest's with what has been added since
+def _settings(m): return json.loads(json.dumps(dataclasses.asdict(_preset_of(m))))
 
 def _same_run(old, new, folder):
     "One line that names what differs between the run in `folder` and the one asked for"
-    def of(m): return {**_settings(m), 'seed':m['seed'], 'processes':m['processes'], 'data checksum':m['data']['sha256']}
+    def of(m):
+        return {**_settings(m), 'seed':m['seed'], 'processes':m['processes'],
+                'data checksum':m['data']['sha256']}
     a, b = of(old), of(new)
-    diff = [f'{k}={a.get(k)!r} there, {b.get(k)!r} now' for k in b if a.get(k) != b.get(k)]
-    if diff: raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): '
-                              'go on with the same ones, choose another folder, or pass fresh to start again')
+    diff = [f'{k}={a.get(k)!r} there, {b.get(k)!r} now'
+            for k in b if a.get(k) != b.get(k)]
+    if diff:
+        raise ValueError(f'{folder} holds a run with other '
+                         f'settings ({"; ".join(diff)}): '
+                              'go on with the same ones, choose another folder, or '
+                              'pass fresh to start again')
 
 # %% ../nbs/04_train.ipynb #6a1c6b4d
 def read_json(f):
+    "What a JSON file holds; `ValueError` with its name where it is damaged"
     try: return json.loads(Path(f).read_text())
     except ValueError as e:
-        raise ValueError(f'{f} is damaged ({e}): remove its folder or pass fresh to start again') from None
+        raise ValueError(f'{f} is damaged ({e}): remove its folder or '
+                         'pass fresh to start again') from None
 
 def is_finished(folder)->bool:
     "Does `folder` hold a finished training with all its files as they were written?"
     f = Path(folder)/'manifest.json'
     if not f.exists() or not (m := read_json(f))['finished']: return False
-    return all((Path(folder)/k).exists() and _sha((Path(folder)/k).read_bytes()) == v for k,v in m['files'].items())
+    return all((Path(folder)/k).exists() and _sha((Path(folder)/k).read_bytes()) == v
+               for k,v in m['files'].items())
 
-RUN_FILES = ['model.safetensors', 'gate.safetensors', 'mi.safetensors', 'activations.safetensors', 'history.csv',
-             *[f'checkpoint{i}.pt{e}' for i in (0,1) for e in ('','.sha256')], 'manifest.json']
+RUN_FILES = ['model.safetensors', 'gate.safetensors', 'gates.safetensors',
+             'mi.safetensors', 'activations.safetensors', 'history.csv',
+             *[f'checkpoint{i}.pt{e}' for i in (0,1) for e in ('','.sha256')],
+             'manifest.json']
 
 def _clear(folder):
     "Remove a run's files, the manifest last"
@@ -515,12 +613,16 @@ def _clear(folder):
 
 # %% ../nbs/04_train.ipynb #503f1863
 def _claim(folder, m, resume, say):
-    "Is the run in `folder` finished, and if not, the state to go on from; refuses to lose or to mix runs"
+    """Is the run in `folder` finished, and if not, the state to go on from; refuses
+    to lose or to mix runs"""
     begun = [k for k in RUN_FILES[:-1] if (folder/k).exists()]
     if not begun: return False, None
-    if not resume: raise FileExistsError(f'{folder} holds a run already: pass resume to go on with it '
+    if not resume:
+        raise FileExistsError(f'{folder} holds a run already: '
+                              'pass resume to go on with it '
         '(a finished training is kept), fresh to start again, or choose another folder')
-    if not (folder/'manifest.json').exists(): raise FileNotFoundError(f'{folder}: manifest.json is missing, '
+    if not (folder/'manifest.json').exists():
+        raise FileNotFoundError(f'{folder}: manifest.json is missing, '
         f'but {begun[0]} is there: put it back, or pass fresh to start again')
     _same_run(read_json(folder/'manifest.json'), m, folder)
     if is_finished(folder): return True, None
@@ -529,23 +631,30 @@ def _claim(folder, m, resume, say):
 # %% ../nbs/04_train.ipynb #57894f74
 def _gate_info(csg):
     "What 'auto' became, and where the gate sits"
-    return dict(layer=str(csg.place), rate=csg.rate, lambda2=csg.lam2, interval=list(csg.interval), gated_epochs=csg.epochs,
+    return dict(layer=str(csg.place), rate=csg.rate, lambda2=csg.lam2,
+                interval=list(csg.interval), gated_epochs=csg.epochs,
                 verdict=csg.verdict())
 
 def _csg_bytes(csg):
     with tempfile.TemporaryDirectory() as d:
         try: csg.save(Path(d)/'gate')
-        except Exception as e: raise OSError(f'{d}: the gate could not be written ({e})') from None
+        except Exception as e:
+            raise OSError(f'{d}: the gate could not be written ({e})') from None
         return (Path(d)/'gate').read_bytes()
 
 # %% ../nbs/04_train.ipynb #fcb231f7
 def _finish(folder, m, learn, keeper):
     "Write the results, and last the manifest that says they are all there"
-    model = {k:v.detach().cpu().contiguous().clone() for k,v in get_model(learn.model).state_dict().items()}
-    files = {'model.safetensors':to_safetensors(model), 'history.csv':history_csv(keeper.rows).encode()}
-    if keeper.csg: files['gate.safetensors'] = _csg_bytes(keeper.csg); m['gate'] = _gate_info(keeper.csg)
+    model = {k:v.detach().cpu().contiguous().clone()
+             for k,v in get_model(learn.model).state_dict().items()}
+    files = {'model.safetensors':to_safetensors(model),
+             'history.csv':history_csv(keeper.rows).encode()}
+    if keeper.csg:
+        files['gate.safetensors'] = _csg_bytes(keeper.csg)
+        m['gate'] = _gate_info(keeper.csg)
     atomic_write(*[(folder/k,v) for k,v in files.items()])
-    m.update(finished=_now(), seconds=round(keeper.seconds, 2), files={k:_sha(v) for k,v in files.items()})
+    m.update(finished=_now(), seconds=round(keeper.seconds, 2),
+             files={k:_sha(v) for k,v in files.items()})
     write_json(folder/'manifest.json', m)
 
 # %% ../nbs/04_train.ipynb #983fbffe
@@ -568,8 +677,10 @@ def train(
     until:float=None, # `time.time()` at which it must be over; None: never
     cbs=None # More callbacks
 )->Learner: # Trained
-    "One training, kept in `folder`; a finished one is not trained again. `ValueError` if `folder` holds another run"
-    learn, csg = build(p, method, seed, device)        # first of all: absent data leave no empty folders
+    """One training, kept in `folder`; a finished one is not trained again.
+    `ValueError` if `folder` holds another run"""
+    # first of all: absent data leave no empty folders
+    learn, csg = build(p, method, seed, device)
     folder = make_folder(folder)
     m = _manifest(p, method, seed, learn)
     if fresh: _clear(folder)
@@ -577,9 +688,12 @@ def train(
     if done: return load_run(folder, learn)
     _quiet(learn, bar)
     keeper = Keeper(folder, csg, state, None if bar else say, until)
-    with distributed(learn, find_unused_parameters=p.std_layers is not None or p.csg_layers is not None):
+    with distributed(learn, find_unused_parameters=p.std_layers is not None
+                     or p.csg_layers is not None):
         _fit(p, learn, keeper, m, L(cbs))
-        if keeper.stopped: raise OutOfTime(f'{folder}: out of time after epoch {len(keeper.rows)} of {p.epochs}: pass resume to go on')
+        if keeper.stopped:
+            raise OutOfTime(f'{folder}: out of time after epoch {len(keeper.rows)} of '
+                            f'{p.epochs}: pass resume to go on')
         if rank_distrib() == 0: _finish(folder, m, learn, keeper)
         distrib_barrier()
     return learn
@@ -591,7 +705,8 @@ def low_precision(
     precision:str='bfloat16', # One of `PRECISIONS`; 'float32' changes nothing
     device='cpu' # Where it runs
 ):
-    "Inside, `model` computes in `precision`, channels last; its outputs, weights and gradients are float32"
+    """Inside, `model` computes in `precision`, channels last; its outputs, weights
+    and gradients are float32"""
     if precision == 'float32': yield model; return
     auto = torch.autocast(torch.device(device).type, torch.bfloat16)(model.forward)
     model.to(memory_format=torch.channels_last)
@@ -601,12 +716,21 @@ def low_precision(
         del model.forward
         model.to(memory_format=torch.contiguous_format)
 
+# %% ../nbs/04_train.ipynb #keepgates1
+def _with_csg(keeper):
+    "The gate's callback, and one that keeps the gate of every epoch"
+    if not keeper.csg: return []
+    from csg_fastai.explore import KeepGates
+    return [keeper.csg, KeepGates(Path(keeper.folder)/'gates.safetensors')]
+
+
 # %% ../nbs/04_train.ipynb #8a8edd5d
 def _fit(p, learn, keeper, m, cbs):
     "The fit itself, from the keeper's first epoch"
-    distrib_barrier()                                  # all have read the folder before one writes to it
+    # all have read the folder before one writes to it
+    distrib_barrier()
     if rank_distrib() == 0: write_json(Path(keeper.folder)/'manifest.json', m)
-    cbs = [*_schedule(p), keeper, *([keeper.csg] if keeper.csg else []), *cbs]
+    cbs = [*_schedule(p), keeper, *_with_csg(keeper), *cbs]
     with low_precision(get_model(learn.model), p.precision, learn.dls.device):
         learn.fit(p.epochs, p.lr, wd=p.wd, cbs=cbs, start_epoch=keeper.start)
 
@@ -616,29 +740,35 @@ def load_run(
 )->Learner:
     "The trained Learner of a run folder, with its gate in `learn.csg.G`"
     folder = Path(folder)
-    if learn is None: m = read_json(folder/'manifest.json'); learn, _ = build(_preset_of(m), m['method'], m['seed'])
+    if learn is None:
+        m = read_json(folder/'manifest.json')
+        learn, _ = build(_preset_of(m), m['method'], m['seed'])
     learn.model.load_state_dict(load_file(folder/'model.safetensors'))
     learn.model.to(learn.dls.device)
-    if (folder/'gate.safetensors').exists(): learn.csg = CSG().load(folder/'gate.safetensors')
+    if (folder/'gate.safetensors').exists():
+        learn.csg = CSG().load(folder/'gate.safetensors')
     return learn
 
 def _preset_of(m):
     "The recipe in a manifest"
-    return Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in m['preset'].items()})
+    return Preset(**{k:tuple(v) if isinstance(v, list) else v
+                     for k,v in m['preset'].items()})
 
 # %% ../nbs/04_train.ipynb #ea1c31c4
 @patch
 def _broadcast(self:DistributedDL, t, rank):
     "Process `rank`'s list of numbers `t` in every process, over NCCL or gloo"
     on_gpu = torch.distributed.get_backend() == 'nccl'
-    t = torch.as_tensor(t, dtype=torch.long, device=torch.device('cuda', torch.cuda.current_device()) if on_gpu else 'cpu')
+    t = torch.as_tensor(t, dtype=torch.long, device=torch.device('cuda',
+            torch.cuda.current_device()) if on_gpu else 'cpu')
     torch.distributed.broadcast(t, rank)
     return t.tolist()
 
 @contextmanager
 def distributed(
     learn:Learner,
-    find_unused_parameters:bool=False, # Needed where trainable layers change from epoch to epoch
+    # Needed where trainable layers change from epoch to epoch
+    find_unused_parameters:bool=False,
     **kwargs # For `Learner.distrib_ctx`
 ):
     "Train in all processes that were launched together; with one process does nothing"
@@ -646,15 +776,19 @@ def distributed(
     from accelerate import DistributedDataParallelKwargs
     gpu = torch.device(learn.dls.device).type == 'cuda'
     ddp = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
-    with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu, kwargs_handlers=[ddp]), **kwargs}): yield learn
+    with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu,
+                                     kwargs_handlers=[ddp]), **kwargs}):
+        yield learn
 
 # %% ../nbs/04_train.ipynb #d5dc74b4
 def _measure(learn, folder, method):
-    "Accuracy, MIS and density of one training, each with the number of images; keeps the pass and the MI matrix [C,K]"
+    """Accuracy, MIS and density of one training, each with the number of images;
+    keeps the pass and the MI matrix [C,K]"""
     a, p = cached(folder, learn), _preset_of(read_json(folder/'manifest.json'))
     mi = mutual_info_matrix(a.features, a.labels, n_classes=a.C, balanced=p.balanced)
     atomic_write(folder/'mi.safetensors', to_safetensors({'MI':mi.T.contiguous()}))
-    res = dict(accuracy=dict(value=a.accuracy, n=a.N), mis=dict(value=mis(mi), n=a.N, unit='nats'))
+    res = dict(accuracy=dict(value=a.accuracy, n=a.N),
+               mis=dict(value=mis(mi), n=a.N, unit='nats'))
     if method == 'csg':
         G = load_file(folder/'gate.safetensors')['G']
         res['density'] = dict(value=l1_density(G).item(), shape=list(G.shape))
@@ -663,13 +797,29 @@ def _measure(learn, folder, method):
 # %% ../nbs/04_train.ipynb #b85bedd8
 METHODS = ('std','csg')
 
-def _model_sha(d, m): return read_json(d/m/'manifest.json')['files']['model.safetensors']
+def _model_sha(d, m):
+    return read_json(d/m/'manifest.json')['files']['model.safetensors']
 
 def _old_metrics(d, m):
     "What metrics.json says of the network in d/m, or None if it is of another one"
-    if not (d/'metrics.json').exists() or not (d/m/'mi.safetensors').exists(): return None
+    if not (d/'metrics.json').exists() or not (d/m/'mi.safetensors').exists():
+        return None
     r = read_json(d/'metrics.json')
     return r[m] if r['models'][m] == _model_sha(d, m) else None
+
+# %% ../nbs/04_train.ipynb #twinscode
+def _keep_twins(learn, d):
+    "What the report lets its reader play with; nothing where it can't be made"
+    from csg_fastai.explore import report_twins
+    try: s = report_twins(learn, d/'csg')
+    except ValueError as e: return warn(f'the report has no twins: {e}')
+    atomic_write(make_folder(d/'figures')/'twins.html', s)
+
+def _twins(d):
+    "The kept twins as parts of the page"
+    f = d/'figures'/'twins.html'
+    return ['<h2>To play with</h2>', f.read_text()] if f.exists() else []
+
 
 # %% ../nbs/04_train.ipynb #82951f5c
 def pair(
@@ -679,21 +829,26 @@ def pair(
     say=None, # Function that gets lines about the progress
     **kwargs # For `train`: resume, fresh, device, bar, until
 )->dict: # What is in metrics.json (None in processes other than the first)
-    "Train STD and CSG from the same start, measure both on the test split, write metrics, figures and report"
+    """Train STD and CSG from the same start, measure both on the test split,
+    write metrics, figures and report"""
     d, res = Path(out)/p.name/f'seed{seed}', {}
     for m in METHODS:
         if say: say(f'{p.name} seed {seed}: {m.upper()} training, {p.epochs} epochs')
         learn = train(p, d/m, m, seed, say=say, **kwargs)
         if rank_distrib() == 0: res[m] = _old_metrics(d, m) or _measure(learn, d/m, m)
+        if rank_distrib() == 0 and m == 'csg': _keep_twins(learn, d)
     if rank_distrib() == 0: return _write_pair(d, p, seed, res)
 
 # %% ../nbs/04_train.ipynb #bd2f37d8
 def _write_pair(d, p, seed, res):
     "metrics.json, figures and report of a pair"
     ms, n = {m:read_json(d/m/'manifest.json') for m in METHODS}, res['csg']['mis']['n']
-    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed, n_train=ms['csg']['data']['n_train'], n_test=n, **res,
-             mis_difference=dict(value=res['csg']['mis']['value'] - res['std']['mis']['value'], n=n, unit='nats'),
-             seconds={m:o['seconds'] for m,o in ms.items()}, models={m:_model_sha(d, m) for m in METHODS})
+    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed,
+             n_train=ms['csg']['data']['n_train'], n_test=n, **res,
+             mis_difference=dict(value=res['csg']['mis']['value']
+                                 - res['std']['mis']['value'], n=n, unit='nats'),
+             seconds={m:o['seconds'] for m,o in ms.items()},
+             models={m:_model_sha(d, m) for m in METHODS})
     write_json(d/'metrics.json', r)
     report(d)
     return r
@@ -703,26 +858,33 @@ def gate_figure(
     d # Folder of a pair
 )->Figure:
     "The gate, filters sorted by the class they serve"
-    G, m = load_file(Path(d)/'csg/gate.safetensors')['G'], read_json(Path(d)/'csg/manifest.json')
+    G, m = (load_file(Path(d)/'csg/gate.safetensors')['G'],
+            read_json(Path(d)/'csg/manifest.json'))
     fig = Figure(figsize=(8, 1.2 + .22*min(len(G), 40)), layout='constrained')
     classes = m['data']['classes'] if len(G) <= 40 else None
-    show_gate(G, classes, sort=True, title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
+    show_gate(G, classes, sort=True, title=f'Gate: L1-density {l1_density(G):.3f}',
+              ax=fig.subplots())
     return fig
 
 # %% ../nbs/04_train.ipynb #7aa65175
 def mi_figure(
     d # Folder of a pair
 )->Figure:
-    "MI matrices, STD beside CSG on one scale; CSG's filters sorted by their class in the gate, STD's by their largest MI"
+    """MI matrices, STD beside CSG on one scale; CSG's filters sorted by their
+    class in the gate, STD's by their largest MI"""
     d = Path(d)
     mi = {m:load_file(d/m/'mi.safetensors')['MI'] for m in METHODS}
-    order = dict(std=filter_order(mi['std']), csg=filter_order(load_file(d/'csg/gate.safetensors')['G']))
-    classes, top = read_json(d/'csg/manifest.json')['data']['classes'], max(o.max().item() for o in mi.values())
+    order = dict(std=filter_order(mi['std']),
+                 csg=filter_order(load_file(d/'csg/gate.safetensors')['G']))
+    classes, top = (read_json(d/'csg/manifest.json')['data']['classes'],
+                    max(o.max().item() for o in mi.values()))
     fig = Figure(figsize=(9, 1.5 + .22*min(len(classes), 40)), layout='constrained')
     axs = fig.subplots(1, 2, sharey=True)
     for ax,m in zip(axs, METHODS):
-        im = ax.imshow(mi[m][:,order[m]], cmap='viridis', vmin=0, vmax=top, aspect='auto')
-        ax.set(title=f'{m.upper()}: MIS {mis(mi[m].T):.3f} nats', xlabel='filter (sorted)')
+        im = ax.imshow(mi[m][:,order[m]], cmap='viridis', vmin=0,
+                       vmax=top, aspect='auto')
+        ax.set(title=f'{m.upper()}: MIS {mis(mi[m].T):.3f} nats',
+               xlabel='filter (sorted)')
     if len(classes) <= 40: axs[0].set_yticks(range(len(classes)), classes, fontsize=7)
     axs[0].set_ylabel('class'); fig.colorbar(im, ax=axs, label='MI (nats)')
     return fig
@@ -735,27 +897,32 @@ def _curve(ax, hs, k, title):
         x, y = [r['epoch']+1 for r in rows], [r[k] for r in rows]
         if rows: ax.plot(x, y, color=color, label=m.upper(), marker='.', ms=3, lw=1)
     for r in hs['csg']:
-        if r['path'] == 'CSG': ax.axvspan(r['epoch']+.5, r['epoch']+1.5, color='tab:red', alpha=.08, lw=0)
+        if r['path'] == 'CSG':
+            ax.axvspan(r['epoch']+.5, r['epoch']+1.5, color='tab:red', alpha=.08, lw=0)
     ax.set_title(title, fontsize=9); ax.set_xlabel('epoch')
 
 def history_figure(
     d # Folder of a pair
 )->Figure:
-    "Accuracy on the test split, training loss and density over the epochs; gated epochs shaded"
+    """Accuracy on the test split, training loss and density over the epochs;
+    gated epochs shaded"""
     hs = {m:read_history(Path(d)/m/'history.csv') for m in METHODS}
     fig = Figure(figsize=(9, 2.8), layout='constrained')
     axs, ks = fig.subplots(1, 3), ('accuracy','loss','density')
-    titles = ('accuracy (test split, STD path)', 'training loss of the epoch\'s path', 'L1-density of the gate')
+    titles = ('accuracy (test split, STD path)', 'training loss of the epoch\'s path',
+              'L1-density of the gate')
     for o in zip(axs, [hs]*3, ks, titles): _curve(*o)
     axs[1].set_yscale('log'); axs[2].set_ylim(0, 1.05); axs[0].legend(fontsize=8)
     return fig
 
 # %% ../nbs/04_train.ipynb #0e619500
 FIGURES = dict(
-    gate=(gate_figure, 'Which filter may speak for which class: the gate after training. Dark is open.'),
+    gate=(gate_figure, 'Which filter may speak for which class: the gate '
+                       'after training. Dark is open.'),
     mi=(mi_figure, 'Mutual information of each filter with each class, test split. '
                    'A class-specific filter has one bright cell in its column.'),
-    history=(history_figure, 'The trainings epoch by epoch. In shaded epochs CSG trains the gated path; '
+    history=(history_figure, 'The trainings epoch by epoch. In shaded epochs '
+                             'CSG trains the gated path; '
                              'accuracy is always that of the STD path.'))
 
 def _png(fig):
@@ -766,42 +933,56 @@ def _png(fig):
 def _img(png, alt):
     "A figure with its picture inside the page"
     alt, b64 = html.escape(alt), base64.b64encode(png).decode()
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{b64}"><figcaption>{alt}</figcaption></figure>'
+    return (f'<figure><img alt="{alt}" '
+            f'src="data:image/png;base64,{b64}">'
+            f'<figcaption>{alt}</figcaption></figure>')
 
 # %% ../nbs/04_train.ipynb #774489cb
 _style = '''
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem;margin-bottom:.2rem} h2{font-size:1.15rem;margin-top:2rem} p.sub{color:#555;margin-top:0}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
+  padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.6rem;margin-bottom:.2rem}
+h2{font-size:1.15rem;margin-top:2rem} p.sub{color:#555;margin-top:0}
 table{border-collapse:collapse;margin:1rem 0} thead th{border-bottom:2px solid #888}
-td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd;vertical-align:top}
+td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd;
+  vertical-align:top}
 td:first-child,th:first-child,.left td,.left th{text-align:left}
 .left td{font-family:ui-monospace,monospace;font-size:.8rem;overflow-wrap:anywhere}
 figure{margin:1.5rem 0} img{max-width:100%} figcaption{color:#555;font-size:.9rem}
 .warn{border-left:4px solid #c33;padding:.3rem .8rem;background:#fdf3f3}
-@media print{body{margin:0;max-width:none;font-size:11pt} figure,tr{break-inside:avoid} h2{break-after:avoid}}
+@media print{body{margin:0;max-width:none;font-size:11pt}
+  figure,tr{break-inside:avoid} h2{break-after:avoid}}
 '''
 
 # %% ../nbs/04_train.ipynb #dee9836b
 def _page(title, *parts):
     "A whole page"
     t = html.escape(title)
-    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f'<title>{t}</title><style>{_style}</style></head>\n<body>\n<h1>{t}</h1>\n' + '\n'.join(parts) + '\n</body></html>\n')
+    return ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta '
+            'name="viewport" content="width=device-width">'
+            f'<title>{t}</title><style>{_style}</style></head>\n<body>\n<h1>{t}</h1>\n'
+            + '\n'.join(parts) + '\n</body></html>\n')
 
-def _row(tag, cells): return '<tr>' + ''.join(f'<{tag}>{html.escape(str(o))}</{tag}>' for o in cells) + '</tr>'
+def _row(tag, cells):
+    return '<tr>' + ''.join(f'<{tag}>{html.escape(str(o))}</{tag}>'
+                            for o in cells) + '</tr>'
 
 def _table(head, rows, cls=''):
     body = ''.join(_row('td', r) for r in rows)
-    return f'<table class="{cls}"><thead>{_row("th", head)}</thead><tbody>{body}</tbody></table>'
+    return (f'<table class="{cls}"><thead>{_row("th", head)}</thead>'
+            f'<tbody>{body}</tbody></table>')
 
 # %% ../nbs/04_train.ipynb #e36f7587
 def _result_rows(r):
     "Rows of a pair's result table"
     v = lambda m,k: f'{r[m][k]["value"]:.4f}'
     diff = lambda k: f'{r["csg"][k]["value"] - r["std"][k]["value"]:+.4f}'
-    return [['accuracy', v('std','accuracy'), v('csg','accuracy'), diff('accuracy'), r['csg']['accuracy']['n']],
-            ['balanced '*r['settings'].get('balanced', False) + 'mutual information score (nats)', v('std','mis'), v('csg','mis'), diff('mis'), r['csg']['mis']['n']],
-            ['L1-density of the gate', '', v('csg','density'), '', ' classes × '.join(map(str, r['csg']['density']['shape'])) + ' filters']]
+    both = lambda k: [v('std',k), v('csg',k), diff(k), r['csg'][k]['n']]
+    balanced = 'balanced '*r['settings'].get('balanced', False)
+    size = ' classes × '.join(map(str, r['csg']['density']['shape'])) + ' filters'
+    return [['accuracy', *both('accuracy')],
+            [f'{balanced}mutual information score (nats)', *both('mis')],
+            ['L1-density of the gate', '', v('csg','density'), '', size]]
 
 def _provenance(d, ms):
     "What was run, where and when, as a table"
@@ -810,14 +991,20 @@ def _provenance(d, ms):
     for k,v in m.get('gate', {}).items(): rows.append([f'gate: {k}', v])
     code = f'{m["code"]["version"]}, SHA-256 {m["code"]["sha256"]}'
     versions = ', '.join(f'{k} {v}' for k,v in m['versions'].items())
-    rows += [['seed', m['seed']], ['processes', m['processes']], ['device', m['device']],
-             ['data SHA-256', m['data']['sha256']], ['code', code], ['versions', versions]]
-    return rows + [[f'{k.upper()} training', f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
+    rows += [['seed', m['seed']], ['processes', m['processes']],
+             ['device', m['device']],
+             ['data SHA-256', m['data']['sha256']], ['code', code],
+             ['versions', versions]]
+    return rows + [[f'{k.upper()} training',
+            f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
 
 # %% ../nbs/04_train.ipynb #acf897fb
-WORDS = ('<p class="sub">MIS: how much a filter’s activation tells, in nats, about the class that it tells most of, mean over filters; '
-         'higher is more class-specific. L1-density: the mean entry of the gate; 1/classes, one class a filter, is the least it can be. '
-         'The gate stays open until the filters have learned something, and then closes. <i>gated_epochs</i> below counts from 0.</p>')
+WORDS = ('<p class="sub">MIS: how much a filter’s activation tells, in nats, about the '
+         'class that it tells most of, mean over filters; '
+         'higher is more class-specific. L1-density: the mean entry of the gate; '
+         '1/classes, one class a filter, is the least it can be. '
+         'The gate stays open until the filters have learned something, and then '
+         'closes. <i>gated_epochs</i> below counts from 0.</p>')
 
 # %% ../nbs/04_train.ipynb #6607e023
 def _warn(s): return f'<p class="warn">{html.escape(s)}</p>' if s else ''
@@ -832,19 +1019,26 @@ def _draw(d):
 def _pair_report(d):
     "Figures and report.html of one pair, from its files"
     if not (d/'metrics.json').exists():
-        raise FileNotFoundError(f'{d}: no metrics.json here: the run is not finished, go on with resume')
-    r, ms, pngs = read_json(d/'metrics.json'), {m:read_json(d/m/'manifest.json') for m in METHODS}, _draw(d)
-    sub = (f'<p class="sub">Two trainings from the same start, without (STD) and with (CSG) class-specific gates: '
-           f'{r["n_train"]} training images, measured on {r["n_test"]} test images.</p>') + WORDS
+        raise FileNotFoundError(f'{d}: no metrics.json here: the run is not '
+                                'finished, go on with resume')
+    r, ms, pngs = read_json(d/'metrics.json'), {m:read_json(d/m/'manifest.json')
+                                                for m in METHODS}, _draw(d)
+    sub = ('<p class="sub">Two trainings from the same start, without (STD) and with '
+           '(CSG) class-specific gates: '
+           f'{r["n_train"]} training images, measured on '
+           f'{r["n_test"]} test images.</p>') + WORDS
     atomic_write(d/'report.html', _page(f'CSG on {r["preset"]}, seed {r["seed"]}', sub,
-        _warn(ms['csg'].get('gate', {}).get('verdict')), _table(['', 'STD', 'CSG', 'CSG − STD', 'N'], _result_rows(r)),
-        *[_img(pngs[k], alt) for k,(_,alt) in FIGURES.items()],
+        _warn(ms['csg'].get('gate', {}).get('verdict')),
+        _table(['', 'STD', 'CSG', 'CSG − STD', 'N'], _result_rows(r)),
+        *[_img(pngs[k], alt) for k,(_,alt) in FIGURES.items()], *_twins(d),
         '<h2>What was run</h2>', _table(['', ''], _provenance(d, ms), 'left')))
     return d/'report.html'
 
 # %% ../nbs/04_train.ipynb #418fd4a1
-SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'), 'MIS STD':('std','mis'),
-           'MIS CSG':('csg','mis'), 'MIS CSG − STD':('mis_difference',), 'L1-density':('csg','density')}
+SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'),
+           'MIS STD':('std','mis'),
+           'MIS CSG':('csg','mis'), 'MIS CSG − STD':('mis_difference',),
+           'L1-density':('csg','density')}
 
 def _value(r, path):
     for k in path: r = r[k]
@@ -853,39 +1047,58 @@ def _value(r, path):
 def summarise(
     folder # out/<preset>, with the seeds' folders in it
 )->dict: # What is in summary.json
-    "Mean, standard deviation and each seed's numbers; `FileNotFoundError` if no seed is finished"
+    """Mean, standard deviation and each seed's numbers; `FileNotFoundError` if
+    no seed is finished"""
     folder = Path(folder)
     fs = sorted(folder.glob('seed*/metrics.json'), key=lambda f: f.stat().st_mtime_ns)
-    if not fs: raise FileNotFoundError(f'{folder}: no finished run (seed*/metrics.json) here: start one, or resume it')
+    if not fs:
+        raise FileNotFoundError(f'{folder}: no finished run (seed*/metrics.json) '
+                                'here: start one, or resume it')
     rs = [read_json(f) for f in fs]
-    last, out = rs[-1], [f.parent.name for f,r in zip(fs, rs) if r['settings'] != rs[-1]['settings']]
-    rs = sorted((r for r in rs if r['settings'] == last['settings']), key=lambda r: r['seed'])
+    last, out = rs[-1], [f.parent.name for f,r in zip(fs,
+            rs) if r['settings'] != rs[-1]['settings']]
+    rs = sorted((r for r in rs if r['settings'] == last['settings']),
+                key=lambda r: r['seed'])
     vals = {k:[_value(r, path) for r in rs] for k,path in SUMMARY.items()}
-    return dict(preset=last['preset'], settings=last['settings'], seeds=[r['seed'] for r in rs], n_train=last['n_train'],
-                n_test=last['n_test'], unit_of_mis='nats', stats={k:_stats(v) for k,v in vals.items()}, values=vals, left_out=out)
+    return dict(preset=last['preset'], settings=last['settings'],
+                seeds=[r['seed'] for r in rs], n_train=last['n_train'],
+                n_test=last['n_test'], unit_of_mis='nats',
+                stats={k:_stats(v) for k,v in vals.items()}, values=vals, left_out=out)
 
-def _stats(v): return dict(mean=float(np.mean(v)), sd=float(np.std(v, ddof=1)) if len(v) > 1 else None)
+def _stats(v):
+    return dict(mean=float(np.mean(v)),
+                sd=float(np.std(v, ddof=1)) if len(v) > 1 else None)
 
 # %% ../nbs/04_train.ipynb #87e0f7ea
 def _summary_rows(s):
     "Each seed's numbers; of several seeds also mean and sd"
-    rows = [[f'seed {k}', *[f'{v[i]:.4f}' for v in s['values'].values()]] for i,k in enumerate(s['seeds'])]
-    if len(rows) > 1: rows += [[k, *[f'{o[k]:.4f}' for o in s['stats'].values()]] for k in ('mean','sd')]
+    rows = [[f'seed {k}', *[f'{v[i]:.4f}' for v in s['values'].values()]]
+            for i,k in enumerate(s['seeds'])]
+    if len(rows) > 1:
+        rows += [[k, *[f'{o[k]:.4f}' for o in s['stats'].values()]]
+                 for k in ('mean','sd')]
     return rows
 
 def _seed_pictures(folder, k):
-    return [_img(_png(f(folder/f'seed{k}')), f'Seed {k}. {alt}') for f,alt in FIGURES.values()]
+    return [_img(_png(f(folder/f'seed{k}')), f'Seed {k}. {alt}')
+            for f,alt in FIGURES.values()]
 
 def _summary_report(folder):
     "summary.json and report.html over the seeds"
     s = summarise(folder)
     write_json(folder/'summary.json', s)
-    n, links = len(s['seeds']), ', '.join(f'<a href="seed{k}/report.html">seed {k}</a>' for k in s['seeds'])
-    sub = (f'<p class="sub">Pairs of trainings without (STD) and with (CSG) class-specific gates: {s["n_train"]} training '
-           f'images, each number measured on N = {s["n_test"]} test images.</p>') + WORDS
-    left = s['left_out'] and f'Left out, run with other settings: {", ".join(s["left_out"])}'
-    atomic_write(folder/'report.html', _page(f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}', sub, _warn(left),
-        _table(['', *SUMMARY], _summary_rows(s)), f'<p>Each pair in full: {links}</p>', *_seed_pictures(folder, s['seeds'][0]),
+    n, links = len(s['seeds']), ', '.join(f'<a href="seed{k}/report.html">seed {k}</a>'
+                                          for k in s['seeds'])
+    sub = ('<p class="sub">Pairs of trainings without (STD) and with (CSG) '
+           f'class-specific gates: {s["n_train"]} training '
+           'images, each number measured on N = '
+           f'{s["n_test"]} test images.</p>') + WORDS
+    left = (s['left_out'] and 'Left out, run with other settings: '
+                              f'{", ".join(s["left_out"])}')
+    atomic_write(folder/'report.html',
+                 _page(f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}', sub, _warn(left),
+        _table(['', *SUMMARY], _summary_rows(s)), f'<p>Each pair in full: {links}</p>',
+        *_seed_pictures(folder, s['seeds'][0]),
         '<h2>Settings</h2>', _table(['',''], list(s['settings'].items()), 'left')))
     return folder/'report.html'
 
@@ -893,15 +1106,22 @@ def _summary_report(folder):
 def report(
     path # A training's, a pair's (seed), a preset's, or all runs' folder
 )->list: # Paths of the pages
-    "Make the pages of a run again from what is in its folder; `FileNotFoundError` if there is no run"
+    """Make the pages of a run again from what is in its folder; `FileNotFoundError`
+    if there is no run"""
     d = Path(path)
-    if not d.is_dir(): raise FileNotFoundError(f'{d}: no such run folder: pass runs/<preset>, or runs/<preset>/seed<k>')
+    if not d.is_dir():
+        raise FileNotFoundError(f'{d}: no such run folder: pass '
+                                'runs/<preset>, or runs/<preset>/seed<k>')
     if (d/'manifest.json').exists(): d = d.parent
     if any((d/m).is_dir() for m in METHODS): return [_pair_report(d)]
     seeds = sorted(o for o in d.glob('seed*') if o.is_dir())
-    if seeds: return [*[_pair_report(o) for o in seeds if (o/'metrics.json').exists()], _summary_report(d)]
+    if seeds:
+        return [*[_pair_report(o) for o in seeds if (o/'metrics.json').exists()],
+                _summary_report(d)]
     subs = sorted({o.parent.parent for o in d.glob('*/seed*/metrics.json')})
-    if not subs: raise FileNotFoundError(f'{d}: no run in this folder: pass runs/<preset>, or runs/<preset>/seed<k>')
+    if not subs:
+        raise FileNotFoundError(f'{d}: no run in this folder: pass '
+                                'runs/<preset>, or runs/<preset>/seed<k>')
     return [o for s in subs for o in report(s)]
 
 # %% ../nbs/04_train.ipynb #d7e52b23
@@ -914,10 +1134,12 @@ def run(
     say=None, # Function that gets lines about the progress
     **kwargs # For `train`: resume, fresh, device, bar, until
 )->dict: # What is in summary.json (None in processes other than the first)
-    "Train pairs for some seeds, measure and report: out/<preset>/seed<k>/ and a summary beside them"
+    """Train pairs for some seeds, measure and report: out/<preset>/seed<k>/ and
+    a summary beside them"""
     p = preset(p)
     if seeds < 1: raise ValueError(f'seeds={seeds}: pass at least 1')
-    if kwargs.get('resume') and kwargs.get('fresh'): raise ValueError('resume goes on, fresh starts again: pass one of them')
+    if kwargs.get('resume') and kwargs.get('fresh'):
+        raise ValueError('resume goes on, fresh starts again: pass one of them')
     if threads: torch.set_num_threads(threads)
     for k in range(seed0, seed0+seeds): pair(p, k, out, say, **kwargs)
     if rank_distrib(): return
@@ -935,9 +1157,11 @@ def keep_pretrained(
     "Store weights, gate and origin of a training in one file"
     d, m = Path(d), read_json(Path(d)/'manifest.json')
     w = load_file(d/'model.safetensors')
-    if (d/'gate.safetensors').exists(): w['csg.G'] = load_file(d/'gate.safetensors')['G']
+    if (d/'gate.safetensors').exists():
+        w['csg.G'] = load_file(d/'gate.safetensors')['G']
     keep = {k:m[k] for k in ('preset','method','seed','data','versions','code')}
-    atomic_write(f := _weights_file(name, folder), to_safetensors(w, {'origin':json.dumps(keep)}))
+    atomic_write(f := _weights_file(name, folder),
+                 to_safetensors(w, {'origin':json.dumps(keep)}))
     return f
 
 # %% ../nbs/04_train.ipynb #12257057
@@ -951,10 +1175,13 @@ def load_pretrained(
     folder=None # None: the package's own results
 )->tuple: # Network in evaluation mode, and its gate [C,K] (None after STD training)
     "A network trained by one of the recipes, as the notebooks show it"
-    if name not in (names := pretrained_names(folder)): raise _unknown('network', name, names)
-    with safe_open(f := _weights_file(name, folder), 'pt') as o: origin = json.loads(o.metadata()['origin'])
+    if name not in (names := pretrained_names(folder)):
+        raise _unknown('network', name, names)
+    with safe_open(f := _weights_file(name, folder), 'pt') as o:
+        origin = json.loads(o.metadata()['origin'])
     w, p = load_file(f, str(device)), _preset_of(origin)
-    G, model = w.pop('csg.G', None), create_net(p.model, c=len(origin['data']['classes']), **{**p.model_args, **_no_weights(p)})
+    G, model = w.pop('csg.G', None), create_net(p.model,
+            c=len(origin['data']['classes']), **{**p.model_args, **_no_weights(p)})
     model.load_state_dict(w)
     return model.to(device).eval(), G
 
@@ -969,12 +1196,15 @@ def keep_arrays(
 )->Path:
     "Store what figures are drawn from"
     d = make_folder(results_dir(folder)/'arrays')
-    atomic_write(f := d/f'{name}.safetensors', to_safetensors(arrays, {'origin':json.dumps(origin)}))
+    atomic_write(f := d/f'{name}.safetensors',
+                 to_safetensors(arrays, {'origin':json.dumps(origin)}))
     return f
 
 def load_arrays(name, folder=None)->tuple: # Name -> tensor, and their origin
     "What `keep_arrays` stored"
     f = results_dir(folder)/'arrays'/f'{name}.safetensors'
-    if not f.exists(): raise _unknown('set of arrays', name, sorted(o.stem for o in f.parent.glob('*.safetensors')))
+    if not f.exists():
+        raise _unknown('set of arrays', name,
+                       sorted(o.stem for o in f.parent.glob('*.safetensors')))
     with safe_open(f, 'pt') as o: origin = json.loads(o.metadata()['origin'])
     return load_file(f), origin
