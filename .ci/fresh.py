@@ -49,33 +49,44 @@ def dump(n):
     if isinstance(n, ast.JoinedStr): d['values'] = [o for o in n.values if getattr(o, 'value', None) != '']    # Python 3.12 has empty ones
     return f"{type(n).__name__}({','.join(f'{k}={dump(v)}' for k,v in d.items())})"
 
-def modules_in(tree): return {(a.asname or a.name).split('.')[0] for o in ast.walk(tree) if isinstance(o, (ast.Import, ast.ImportFrom)) for a in o.names}
+def module_of(o):
+    "Module of the library that `from ... import` names ('' for the package itself); None for others"
+    m = lib + '.'*bool(o.module) + (o.module or '') if o.level else o.module or ''
+    return m[len(lib)+1:] if m == lib or m.startswith(lib + '.') else None
 
-def names(n, mods=()):
-    """Identifiers in a node: those that stand alone, follow one of the modules `mods` or are imported; and all others.
-    The others name methods and fields; so may a string of one word, for getattr"""
-    free, more = set(), set()
+def scope(tree):
+    "What imports bind: names to (module, name), where name None is the module itself; and modules whose names all come in"
+    bound, stars = {}, set()
+    for o in ast.walk(tree):
+        if isinstance(o, ast.Import):
+            for n in o.names:
+                if n.name.startswith(lib + '.') and n.asname: bound[n.asname] = n.name[len(lib)+1:], None
+        elif isinstance(o, ast.ImportFrom) and (m := module_of(o)) is not None:
+            for n in o.names:
+                if n.name == '*': stars.add(m)
+                else: bound[n.asname or n.name] = (n.name, None) if not m else (m, n.name)
+    return bound, stars
+
+def names(n):
+    """Identifiers in a node: those that stand alone; attributes as (what they are of, name); words of programs in strings; and all
+    that may name a method: attributes, arguments, strings of one word for getattr"""
+    free, attrs, loose, more = set(), set(), set(), set()
     for o in ast.walk(n):
         if isinstance(o, ast.Name): free.add(o.id)
-        elif isinstance(o, ast.alias): free.update(o.name.split('.'))
-        elif isinstance(o, ast.Attribute): (free if isinstance(o.value, ast.Name) and o.value.id in mods else more).add(o.attr)
-        elif isinstance(o, ast.arg): more.add(o.arg)
-        elif isinstance(o, ast.keyword) and o.arg: more.add(o.arg)
+        elif isinstance(o, ast.Attribute):
+            more.add(o.attr); v = o.value
+            attrs.add((v.id if isinstance(v, ast.Name) else v.attr if isinstance(v, ast.Attribute) else '', o.attr))
+        elif isinstance(o, (ast.arg, ast.keyword)) and o.arg: more.add(o.arg)
         elif isinstance(o, ast.Constant) and isinstance(o.value, str):
-            if lib in o.value or any(c in o.value for c in commands): free.update(words.findall(o.value))    # a program in a string
+            if lib in o.value or any(c in o.value for c in commands): loose.update(words.findall(o.value))
             elif re.fullmatch(r'[\w.]+', o.value): more.update(o.value.split('.'))
-    return free, free | more
+    return free, attrs, loose, more | free
 
 def imported(tree):
-    "Modules of the library that a piece of code imports, without the library's name"
-    for o in ast.walk(tree):
-        if isinstance(o, ast.Import): ms = [a.name for a in o.names]
-        elif isinstance(o, ast.ImportFrom):
-            m = lib + '.'*bool(o.module) + (o.module or '') if o.level else o.module or ''
-            ms = [m, *(f'{m}.{a.name}' for a in o.names)]
-        else: continue
-        for m in ms:
-            if m.startswith(lib + '.'): yield m.split('.')[1]
+    "Modules of the library that a piece of code imports"
+    bound, stars = scope(tree)
+    direct = {n.name[len(lib)+1:] for o in ast.walk(tree) if isinstance(o, ast.Import) for n in o.names if n.name.startswith(lib + '.')}
+    return {m for m,_ in bound.values()} | stars | direct
 
 def parse(src):
     "The tree of a cell; None if it has magics or is no Python"
@@ -84,42 +95,84 @@ def parse(src):
 
 # --- the library: definitions, and what each of them names
 
+def method(n):
+    "Is it an assignment to a class, `Class.name = ...`?"
+    return isinstance(n, ast.Assign) and all(isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) for t in n.targets)
+
 def owner(n):
-    "The class that a `@patch` function goes to; None for anything else"
-    if not isinstance(n, ast.FunctionDef) or not any('patch' in names(d)[1] for d in n.decorator_list): return
+    "The classes that a `@patch` function or an assigned method goes to; None for anything else"
+    if method(n): return {t.value.id for t in n.targets}
+    if not isinstance(n, ast.FunctionDef) or not any('patch' in names(d)[3] for d in n.decorator_list): return
     a = n.args.args[0].annotation if n.args.args else None
-    return next((o.id for o in ast.walk(a) if isinstance(o, ast.Name)), None) if a is not None else None
+    return {o.id for o in ast.walk(a) if isinstance(o, ast.Name)} if a is not None else None
 
 @lru_cache
 def library(r):
-    "Modules: what they import, and their definitions as (name, class it is patched to, names in it as `names` tells them apart, text)"
+    """Modules: what each imports, its scope, its definitions as (names, classes they are patched to, `names` and scope of it, text), and
+    {name: definition}"""
     res = {}
     for f in sorted((r/lib).glob('*.py')):
         if f.stem.startswith('_'): continue
         tree, units = ast.parse(f.read_text(encoding='utf-8')), []
-        mods = modules_in(tree)
         for n in tree.body:
-            if isinstance(n, (ast.Import, ast.ImportFrom)): continue
+            if isinstance(n, (ast.Import, ast.ImportFrom)) or isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant): continue
             if isinstance(n, docs): own = [n.name]
+            elif method(n): own = [n.targets[0].attr]
             else: own = [o.id for o in ast.walk(n) if isinstance(o, ast.Name) and isinstance(o.ctx, ast.Store)]
-            if '__all__' not in own: units.append((own, owner(n), names(n, mods), dump(n)))
-        res[f.stem] = set(imported(tree)), units
+            if '__all__' in own: continue
+            unit = own, owner(n), (names(n), scope(n)), dump(n)
+            k = n.targets[0].value.id if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Subscript) and isinstance(n.targets[0].value, ast.Name) else ''
+            i = next((i for i,u in enumerate(units) if k in u[0]), None)                     # ATTACKS['x'] = ... belongs to ATTACKS
+            if i is None: units.append(unit)
+            else:
+                (o, c, (u, (b, st)), t), (_, _, (v, (b1, st1)), t1) = units[i], unit
+                units[i] = o, c, (tuple(x|y for x,y in zip(u, v)), ({**b, **b1}, st|st1)), t + t1
+        top = scope(ast.Module([o for o in tree.body if isinstance(o, (ast.Import, ast.ImportFrom))], []))
+        defs = {k:i for i,(own, cls, _, _) in enumerate(units) if cls is None for k in own}
+        res[f.stem] = imported(tree), top, units, defs
     return res
 
 asked = re.compile(r'__\w+__|_repr_\w+_|(before|after)_\w+|forward|backward|\w*hook\w*')     # methods that Python, IPython, fastai and PyTorch call
 
-def reached(r, mods, free, more):
-    "{module: hash of its definitions that code with the names `free` and `more` can come to}"
-    L, mods, free, more, got = library(r), set(mods), set(free), set(more), {}
-    def hit(own, cls):
-        if cls is None: return not own or free & set(own)
-        return cls in more and (more & set(own) or any(map(asked.fullmatch, own)))
+def find(L, m, name, seen=()):
+    "(module, number) of what `name` is in module m: defined there, or imported there"
+    if m not in L or m in seen: return
+    _, (bound, stars), _, defs = L[m]
+    if name in defs: return m, defs[name]
+    if name in bound: return find(L, bound[name][0], bound[name][1], (*seen, m)) if bound[name][1] else None
+    return next((u for s in stars if (u := find(L, s, name, (*seen, m)))), None)
+
+def refs(L, m, used, where):
+    "Definitions that code of module m (None: a notebook) comes to by name; `where`: what its own imports bind"
+    (free, attrs, loose, _), (bound, stars) = used, where
+    out = [find(L, *bound[k]) for k in bound if bound[k][1]]
+    for k in free: out += [find(L, m, k)] + [find(L, s, k) for s in stars]
+    for of,k in attrs:                                                               # t.train, csg_fastai.train.train
+        mod = bound.get(of) or (L[m][1][0].get(of) if m in L else None) or ((of, None) if of in L else None)
+        if mod and mod[1] is None: out.append(find(L, mod[0], k))
+    return {o for o in out if o} | {(n, L[n][3][k]) for n in L for k in loose if k in L[n][3]}
+
+def reached(r, mods, used, where):
+    "{module: hash of its definitions that a notebook can come to}, from what it names"
+    L, mods, got = library(r), set(mods), {}
+    classes = {k for m in L for k in L[m][3]}
+    todo, more = refs(L, None, used, where), set(used[3]) | used[2]
+    have = set()                                                                      # names of definitions that were reached
     while True:
-        via = {o for m in mods if m in L for o in L[m][0]} - mods
-        new = [(m, i) for m in mods if m in L for i,(own, cls, _, _) in enumerate(L[m][1]) if (m, i) not in got and hit(own, cls)]
-        if not via and not new: break
-        mods |= via
-        for m,i in new: got[m, i] = L[m][1][i][3]; free |= L[m][1][i][2][0]; more |= L[m][1][i][2][1]
+        mods |= {o for m in mods if m in L for o in L[m][0]}
+        for m in mods & set(L):
+            for i,(own, cls, _, _) in enumerate(L[m][2]):
+                if (m, i) in got: continue
+                if cls is None: hit = not own                                         # runs at import
+                elif cls & have or not cls & classes: hit = not cls & classes or more & set(own) or any(map(asked.fullmatch, own))
+                else: hit = False
+                if hit: todo.add((m, i))
+        todo -= set(got)
+        if not todo: break
+        for m,i in todo:
+            own, _, (use, wh), txt = L[m][2][i]
+            got[m, i] = txt; have |= set(own); more |= use[3] | use[2]; mods |= {m, *(o for o,_ in wh[0].values()), *wh[1]}
+        todo = set().union(*(refs(L, m, *L[m][2][i][2]) for m,i in todo))
     return {m: sha('\n'.join(got[k] for k in sorted(got) if k[0] == m)) for m in sorted({k[0] for k in got})}
 
 # --- notebooks
@@ -151,11 +204,12 @@ def state(r, p, keep=lambda c: True):
     src = [text(c['source']) for c in plain]
     trees = [t for t in map(parse, src) if t is not None]
     loose = [w for s in src if parse(s) is None for w in words.findall(s)]                    # cells with magics
-    aliases = {o for t in trees for o in modules_in(t)}
-    found = [names(t, aliases) for t in trees]
-    free, more = (set(loose).union(*(o[i] for o in found)) for i in (0,1))
-    mods = {m for t in trees for m in imported(t)} | {m for w,m in zip(loose, loose[1:]) if w == lib} | {m for c,m in commands.items() if c in more}
-    return dict(code=sha('\n'.join(map(code_of, src))), library=reached(r, mods, free, more),
+    found = [names(t) for t in trees]
+    used = tuple(set().union(*(o[i] for o in found)) for i in range(4))
+    used[2].update(loose)
+    bound, stars = ({k:v for t in trees for k,v in scope(t)[0].items()}, {o for t in trees for o in scope(t)[1]})
+    mods = {m for t in trees for m in imported(t)} | {m for w,m in zip(loose, loose[1:]) if w == lib} | {m for c,m in commands.items() if c in used[2]}
+    return dict(code=sha('\n'.join(map(code_of, src))), library=reached(r, mods, used, (bound, stars)),
                 outputs=sha(json.dumps([outs(c) for c in cells], sort_keys=True)),
                 flagged={sha(code_of(text(c['source']))): sha(json.dumps(outs(c), sort_keys=True)) for c in rest})
 

@@ -563,8 +563,15 @@ def _names(o, dl, C):
 def _default_dl(o, dl):
     "The loader to use, for a Learner or a model"
     if dl is not None: return dl.valid if isinstance(dl, DataLoaders) else dl
-    if isinstance(o, Learner): return o.dls.valid
+    if isinstance(o, Learner): return _own_dl(o)
     raise ValueError('a model alone has no data: pass dl=')
+
+def _own_dl(learn, i=1):
+    "Number `i` of the Learner's loaders, which must have images"
+    with suppress(IndexError):
+        if _n_images(dl := learn.dls[i]) != 0: return dl
+    raise ValueError("the Learner's loader is empty (an exported Learner has no data): "
+                     'pass dl=')
 
 def _default_device(o, device):
     return o.dls.device if device is None and isinstance(o, Learner) else device

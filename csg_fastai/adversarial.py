@@ -39,8 +39,8 @@ from foolbox.attacks.base import (MinimizationAttack, get_criterion,
 @contextmanager
 def _frozen(net):
     "`net` in evaluation mode, its weights without gradients; both come back at the end"
-    mods,ps = [m for m in net.modules() if m.training],[p
-            for p in net.parameters() if p.requires_grad]
+    mods = [m for m in net.modules() if getattr(m, 'training', False)]
+    ps = [p for p in net.parameters() if p.requires_grad]
     try:
         for m in mods: m.training = False
         for p in ps: p.requires_grad_(False)
@@ -572,11 +572,18 @@ def _set_up(attack, targeted, eps, kw, seed):
                False) and 'seed' not in kw and isinstance(attack, str):
         atk.seed = seed
     eps = e if eps is None else eps
+    if isinstance(eps, (list,tuple)):
+        raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
     if eps is None and not _is_minimal(atk):
         raise ValueError(f'{name} needs a limit: pass eps=')
     if eps is not None and not 0 <= eps < math.inf:
         raise ValueError(f'eps={eps}: pass a distance of at least 0')
     return atk,t if targeted is None else targeted,eps,name
+
+def _check_eps(name, eps, lo, hi):
+    "Refuse a distance in grey levels where pixels end at 1"
+    if name in ('fgsm','pgd') and eps > hi - lo: raise ValueError(
+        f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
 
 # %% ../nbs/10_adversarial.ipynb #6c59b384
 def attack(
@@ -598,9 +605,11 @@ def attack(
 )->AttackResult:
     """Attack the images that the network classifies right, and judge what comes
     back by `is_success`"""
+    if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
     atk,targeted,eps,name = _set_up(attack, targeted, eps, kw, seed)
     fm = (learn if isinstance(learn, FoolModel)
           and (dl is None or dl is learn.dl) else fool_model(learn, dl))
+    _check_eps(name, eps, *fm.image_model.bounds)
     index = _choose(fm.labels, fm.preds, len(fm.vocab), n, per_class, seed)
     t = (draw_targets(fm.labels, len(fm.vocab),
                       seed) if targeted else torch.full_like(fm.labels, -1))

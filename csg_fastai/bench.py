@@ -214,7 +214,8 @@ def time_graph(dl, step, device):
 
 # %% ../nbs/14_bench.ipynb #83adbcbe
 def _give_back():
-    "Memory that is free but held by the process goes back to the system, where glibc can"
+    """Memory that is free but held by the process goes back to the system, where
+    glibc can"""
     gc.collect()
     with suppress(OSError, AttributeError): ctypes.CDLL(None).malloc_trim(0)
 
@@ -404,7 +405,8 @@ def bench_train(
     (dls,which),load,values = bench_dls(batches*bs, bs, images, dev),_load(),[]
     with cpu_threads(threads), tempfile.TemporaryDirectory() as where:
         cs = _contenders(dls, where, num_workers, channels_last, bf16)
-        if gpu: _one_round(cs, dev)                   # kernels are chosen, memory is taken
+        # kernels are chosen, memory is taken
+        if gpu: _one_round(cs, dev)
         for r in range(repeats):
             t = time.perf_counter()
             values.append(round_values(_one_round(cs, dev), clock, bs))
@@ -948,7 +950,8 @@ def bench_imagenet(
     learns = _imagenet_learners(dev, bs, size, 50 if gpu else 2 if quick else 5)
     values = []
     with cpu_threads(threads):
-        for r in range(repeats + gpu):                        # on a GPU the first warms up
+        # on a GPU the first warms up
+        for r in range(repeats + gpu):
             values.append(v := {})
             for p,learn in learns.items(): v |= _imagenet_steps(learn, p, dev, bs)
             v['loader','images_per_s'] = reading_speed(4 if quick else 24)
@@ -1071,7 +1074,8 @@ def bench(
     if what not in BENCHES:
         names = ', '.join(BENCHES)
         raise ValueError(f'nothing to measure is called {what!r}: use {names}')
-    if out is not None: _target(out)                  # complain now, not after measuring
+    # complain now, not after measuring
+    if out is not None: _target(out)
     kw = dict(threads=threads, say=say)
     if what in ('train','imagenet'): kw['device'] = device
     if what!='train': kw['quick'] = quick

@@ -33,6 +33,9 @@ def _why(e):
     note of the callback"""
     msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ',
                  '', ' '.join(str(e).split()))
+    # what Python's functions call resume and fresh
+    msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))',
+                 r'--\1', msg)
     if isinstance(e, KeyboardInterrupt):
         return 'stopped; add --resume to go on from the last epoch'
     if isinstance(e,

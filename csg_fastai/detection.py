@@ -140,11 +140,12 @@ class Pairs:
     ids:np.ndarray # A number for each picture [N]: the same for the same clean pixels
     index:np.ndarray # Its place in the data set [N]
     name:str='' # Of the attack
+    vocab:list=None # Names of the classes
     def __len__(self): return len(self.labels)
     def __getitem__(self, i):
         j = np.asarray(i)
         return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i],
-                     self.ids[j], self.index[j], self.name)
+                     self.ids[j], self.index[j], self.name, self.vocab)
     def __repr__(self):
         return (f'{len(self)} pairs {self.name}: '
                 f'{int(self.success.sum())} attacks succeeded')
@@ -173,7 +174,8 @@ def pairs_of(
     index = getattr(result, 'index', None)
     index = np.arange(len(x)) if index is None else np.asarray(index)
     f,g = (features_of(model, o, bs, layer=layer) for o in (x, a))
-    return Pairs(f, g, y, ok, _ids(x), index, name)
+    vocab = getattr(result, 'vocab', None)
+    return Pairs(f, g, y, ok, _ids(x), index, name, vocab)
 
 # %% ../nbs/10b_detection.ipynb #0197ceab
 def _per_class(p, n, rank, what, skip=()):
@@ -182,13 +184,33 @@ def _per_class(p, n, rank, what, skip=()):
     free,out = ~np.isin(p.ids, list(skip)),[]
     for c in np.unique(p.labels):
         i = np.flatnonzero(free & (p.labels.numpy() == c))
-        if len(i) < n:
-            raise ValueError(f'{n} {what} images a class asked for, but of class {c} '
-                             f'there are {len(i)} that the '
-                                        'network got right: ask '
-                                        'for fewer, or attack more')
+        if len(i) < n: raise ValueError(_too_few(p, n, what, c, len(i)))
         out.append(i[np.argsort(rank[i], kind='stable')[:n]])
     return np.concatenate(out)
+
+def _too_few(p, n, what, c, left):
+    "Why class `c` has no `n` images"
+    there = int((p.labels == c).sum())
+    used = f', of which {there-left} are for testing' if left < there else ''
+    name = p.vocab[c] if p.vocab else c
+    ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
+    return (f'{n} {what} images a class asked for, but of class {name} there are '
+            f'{there} that the network got right{used}: pass a smaller {ask}, '
+            'or attack more')
+
+def _least(p):
+    "How many pictures the class with the fewest has"
+    return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique())
+
+def _sizes(pairs, n_train, n_test, test=None):
+    "The numbers of images, where they are None from the smallest class"
+    if n_train is not None and n_test is not None: return n_train,n_test
+    least = _least(pairs)
+    if n_test is None:
+        rest = least if n_train is None else least - np.max(n_train)
+        third = _least(pairs if test is None else test)//3
+        n_test = max(1, min(100, third, rest))
+    return max(1, min(500, least-n_test)) if n_train is None else n_train,n_test
 
 def split_images(
     pairs:Pairs, # To draw from
@@ -265,6 +287,7 @@ class Detection(Measure):
     "Errors of a detector over sizes of training set and repeats"
     rows:list # One dict for each size and repeat
     title:str='' # Of the network
+    attack:str='' # Its name
     def of(self, n, key='error'): return [r[key] for r in self.rows if r['n_train']==n]
     @property
     def sizes(self): return sorted({r['n_train'] for r in self.rows})
@@ -280,7 +303,8 @@ def to_df(self:Detection):
     """One row a size: means over the repeats, the error's in percent with half
     of its 95 % interval"""
     mean = lambda n,k: float(np.mean(self.of(n, k)))
-    return pd.DataFrame([{'network':self.title, 'images a class':n,
+    attack = dict(attack=self.attack) if self.attack else {}
+    return pd.DataFrame([{'network':self.title, **attack, 'images a class':n,
             'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
         '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'),
         'missed %':100*mean(n, 'missed'),
@@ -293,7 +317,8 @@ def plot(self:Detection, ax=None, color=None, label=None):
     if ax is None: ax = plt.subplots(figsize=(4, 3), layout='constrained')[1]
     e = [100*np.mean(self.of(n)) for n in self.sizes]
     ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes],
-                color=color, marker='o', ms=4, capsize=3, label=label or self.title)
+                color=color, marker='o', ms=4, capsize=3,
+                label=label or ', '.join(o for o in (self.title, self.attack) if o))
     ax.set(xlabel='training images a class', ylabel='detection error, %',
            xscale='log', xticks=self.sizes)
     ax.set_xticks(self.sizes, self.sizes); ax.minorticks_off(); ax.set_ylim(bottom=0)
@@ -312,25 +337,29 @@ def _sides(pairs, n, n_test, test, seed, success):
 
 def detect(
     pairs:Pairs, # Of an attack
-    n_train=500, # Training images of each class; or a list of sizes
-    n_test:int=100, # Test images of each class
+    # Training images of each class, or a list of sizes; None: what testing leaves of
+    # the smallest class, at most 500
+    n_train=None,
+    # Test images of each class; None: a third of the smallest class, at most 100
+    n_test:int=None,
     test:Pairs=None, # Draw the test images from these
     repeats:int=5, # Random choices of images
     success:bool=False, # Keep only attacks that succeeded?
     detector=Forest, # Makes a detector from `seed=`
     seed:int=0, # Of the choices and the forests
-    title:str='' # Of the network
+    title:str='', # Of the network
+    attack:str='' # Its name
 )->Detection:
     """Train and judge a detector on random choices of images, by the paper's
     protocol (App. I)"""
-    rows = []
+    rows,(n_train,n_test) = [],_sizes(pairs, n_train, n_test, test)
     for n in [n_train] if np.ndim(n_train)==0 else n_train:
         for r in range(repeats):
             a,b = _sides(pairs, n, n_test, test, [seed,r], success)
             d = detector(seed=1000*seed + r).fit(a.clean, a.adv)
             e = error_rates(d.score(b.clean), d.score(b.adv), d.threshold)
             rows.append(dict(n_train=n, repeat=r, fitted=len(a), tested=len(b), **e))
-    return Detection(rows, title)
+    return Detection(rows, title, attack)
 
 # %% ../nbs/10b_detection.ipynb #9999aaea
 def _nearer(x, means, sd, src, dst):
@@ -494,8 +523,8 @@ def _same_images(pairs):
 
 def transfer(
     pairs:dict, # Name of an attack -> `Pairs` of one network
-    n_train:int=500, # Training images of each class
-    n_test:int=100, # Test images of each class
+    n_train:int=None, # Training images of each class; None: as in `detect`
+    n_test:int=None, # Test images of each class; None: as in `detect`
     test:dict=None, # Name of an attack -> `Pairs` to draw the test images from
     repeats:int=5, # Random choices of images
     success:bool=False, # Keep only attacks that succeeded?
@@ -505,6 +534,8 @@ def transfer(
 )->Transfer:
     "What a detector of one attack makes of the others"
     here,there = _same_images(pairs),_same_images(test) if test else {}
+    few = [min(o.values(), key=_least, default=None) for o in (here, there)]
+    n_train,n_test = _sizes(few[0], n_train, n_test, few[1])
     out = np.zeros((2, len(here), len(here), repeats))
     for r in range(repeats):
         sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success)

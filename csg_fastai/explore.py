@@ -299,6 +299,29 @@ def __len__(self:Tabs):
 def __repr__(self:Tabs):
     return f'Tabs, {", ".join(self.pages)}: {len(self)} frames, {self.kb:.0f} kB'
 
+# %% ../nbs/11_explore.ipynb #a81d4e67
+_PAGE = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+         'content="width=device-width"><title>{}</title>\n{}\n</html>\n')
+
+@patch
+def save(self:Frames,
+    file, # Name of an .html file
+    title:str=None # Of the page; None: the frames' own
+)->Path: # The file
+    "Write the frames as a page of their own"
+    file,title = Path(file),self.title if title is None else title
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_PAGE.format(_esc(title), self._repr_html_()), encoding='utf-8')
+    return file
+
+@patch
+def save(self:Tabs,
+    file, # Name of an .html file
+    title:str=None # Of the page; None: the names of the tabs
+)->Path: # The file
+    "Write the tabs as a page of their own"
+    return Frames.save(self, file, ', '.join(self.pages) if title is None else title)
+
 # %% ../nbs/11_explore.ipynb #566ee640
 class View:
     "Named choices, and a function from what was chosen to a piece of HTML"
@@ -322,13 +345,19 @@ def walk(self:View,
         for ks,vs in self.walk(only, (*chosen,v)): yield (k,*ks),vs
 
 # %% ../nbs/11_explore.ipynb #f8f602fb
+def _only(only):
+    "A dict, or a `ValueError` that tells how to write a file"
+    if only is None or isinstance(only, dict): return only or {}
+    raise ValueError(f'static({str(only)!r}): the first argument says what to keep, as '
+                     f'a dict; to write a file use static().save({str(only)!r})')
+
 @patch
 def static(self:View,
     only:dict=None, # Name of a control -> values to keep; None: those that `keep` says
     max_mb:float=2. # Refuse to become heavier
 )->Frames:
     "The twin: every choice, drawn beforehand"
-    only = only or {}
+    only = _only(only)
     if bad := [k for k in only if k not in self.names]:
         raise ValueError(f'no control {bad[0]!r}: use {", ".join(self.names)}')
     every = list(self.walk(only))
@@ -877,8 +906,9 @@ def static(self:Explorer,
     max_mb:float=2. # Refuse to become heavier
 )->Tabs:
     "All twins as tabs, in one piece of HTML"
+    only = _only(only)
     vs = {k:getattr(self, k) for k in views or self.make}
-    return Tabs({k:v.static((only or {}).get(k), max_mb) for k,v in vs.items()}, max_mb)
+    return Tabs({k:v.static(only.get(k), max_mb) for k,v in vs.items()}, max_mb)
 
 @patch
 def widget(self:Explorer):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt, pandas as pd, torch
 from fastai.vision.all import *
 from fastai.interpret import Interpretation
-from .activations import Activations, Measure, _default_dl, cached
+from .activations import Activations, Measure, _default_dl, _own_dl, cached
 from .activations import check_features, class_means, collect, head_weights
 from .callback import CSG
 from .correlation import *
@@ -31,10 +31,23 @@ class CSGInterpretation(Interpretation):
         acts:Activations=None, # The pass
         model:nn.Module=None, # The network
         gate:Tensor=None, # G [C,K]; None: there is none
-        title:str='' # Name of the network in tables and figures
+        title:str='' # Name of the network in tables and figures; blank: its class's
     ):
         super().__init__(learn, dl, losses, act)
-        self.acts,self.model,self.G,self.title,self._made = acts,model,gate,title,{}
+        self.acts,self.model,self.G,self._made = acts,model,gate,{}
+        self.title = title or _class_name(model)
+
+def _class_name(model):
+    "The class of a network, compiled or not"
+    return '' if model is None else type(getattr(model, '_orig_mod', model)).__name__
+
+def _by_title(*interps):
+    "Networks by title; those of the same title get a number"
+    out = {}
+    for o in interps:
+        same = sum(o.title==p.title for p in out.values())
+        out[f'{o.title} {same+1}' if same else o.title] = o
+    return out
 
 # %% ../nbs/10a_interpret.ipynb #1e1d91f2
 for _o in ('features','logits','labels','preds','vocab','N','C','K','accuracy'):
@@ -91,7 +104,7 @@ def from_learner(cls:CSGInterpretation,
     gate=None, # Gate [C,K], `CSG`, or file; None: `learn.csg`'s, if there is one
     layer=None, # Layer with the map; None: where `CSG` gated, else found
     folder=None, # Keep the pass here
-    title:str='', # Name of the network in tables and figures
+    title:str='', # Name of the network in tables and figures; blank: its class's
     **kwargs # For `collect`: every, top, quantiles, by, device, bar
 )->CSGInterpretation:
     "One pass over a Learner's data"
@@ -101,7 +114,7 @@ def from_learner(cls:CSGInterpretation,
     csg = getattr(learn, 'csg', None)
     if gate is None and isinstance(csg, CSG) and csg.G is not None: gate = csg
     if layer is None and isinstance(gate, CSG): layer = gate.place
-    dl = learn.dls[ds_idx] if dl is None else dl
+    dl = _own_dl(learn, ds_idx) if dl is None else dl
     acts = (partial(cached, folder) if folder else collect)(learn, dl, layer, **kwargs)
     return _make(cls, learn, learn.model, dl, acts, gate, act, title)
 
@@ -113,7 +126,7 @@ def from_model(cls:CSGInterpretation,
     layer=None, # Layer with the map: name or module; None: found
     gate=None, # Gate [C,K], `CSG`, or file; None: there is none
     folder=None, # Keep the pass here
-    title:str='', # Name of the network in tables and figures
+    title:str='', # Name of the network in tables and figures; blank: its class's
     **kwargs # For `collect`: every, top, quantiles, by, device, bar
 )->CSGInterpretation:
     "One pass of a network that was trained elsewhere"
@@ -459,7 +472,7 @@ def table2(self:CSGInterpretation,
 )->Table2:
     "Avg-IoU and AP of this network and others (Table 2)"
     of = lambda o,t: o.localize(t, **{**kwargs, **_few(t, filters)})
-    nets = {o.title or f'network {i}':o for i,o in enumerate((self,*others))}
+    nets = _by_title(self, *others)
     return table2({k:[of(o, t) for t in techniques] for k,o in nets.items()}, baselines)
 
 def _few(technique, filters):
@@ -511,8 +524,9 @@ def table4(self:CSGInterpretation,
     "Share of images that black-box attacks fool, for this network and others (Table 4)"
     from csg_fastai.adversarial import AttackTable
     right = lambda o: int((o.preds==o.labels).sum())
-    return AttackTable({(o.title,a):o.attack(a, n=min(n, right(o)), **kwargs)
-                        for a in attacks for o in (self,*others)})
+    nets = _by_title(self, *others)
+    return AttackTable({(k,a):o.attack(a, n=min(n, right(o)), **kwargs)
+                        for a in attacks for k,o in nets.items()})
 
 # %% ../nbs/10a_interpret.ipynb #717c2a00
 @patch
@@ -526,15 +540,19 @@ def pairs(self:CSGInterpretation, name:str='fgsm', **kwargs): # `Pairs`
 @patch
 def detect(self:CSGInterpretation,
     name:str='fgsm', # Attack
-    n_train=500, # Training images of each class; or a list of sizes
-    n_test:int=100, # Test images of each class
+    # Training images of each class, or a list of sizes; None: what testing leaves of
+    # the smallest class, at most 500
+    n_train=None,
+    # Test images of each class; None: a third of the smallest class, at most 100
+    n_test:int=None,
     attack_args:dict=None, # For `attack`: eps, targeted, ...
     **kwargs # For `detection.detect`: repeats, success, detector, seed
 ): # `Detection`
     "Train and judge a detector of an attack (Sec. 5.2)"
     from csg_fastai.detection import detect
     pairs = self.pairs(name, **(attack_args or {}))
-    return detect(pairs, n_train, n_test, title=pairs.name, **kwargs)
+    kwargs = {**dict(title=self.title, attack=name), **kwargs}
+    return detect(pairs, n_train, n_test, **kwargs)
 
 # %% ../nbs/10a_interpret.ipynb #b1efc745
 @dataclass(repr=False)
@@ -554,8 +572,9 @@ def table3(self:CSGInterpretation,
     **kwargs # For `detect`: n_train, n_test, repeats, ...
 )->Table3:
     "Mean error of random forests that detect attacks, by attack and network (Table 3)"
-    each = [(a,o) for a in attacks for o in (self,*others)]
-    return Table3({(a,o.title):o.detect(a, **kwargs) for a,o in each})
+    nets = _by_title(self, *others)
+    return Table3({(a,k):o.detect(a, **kwargs)
+                   for a in attacks for k,o in nets.items()})
 
 # %% ../nbs/10a_interpret.ipynb #6acc657e
 @patch
@@ -601,6 +620,8 @@ def _headlines(o, m):
         ('S_TP: rows with the diagonal largest', a.dominance(a.tp)['share']))
     if p := m.get('phi0'): rows.append(
         ('Phi_0: cross-entropy through one-hot gates', p.value))
+    elif why := getattr(o, 'skipped', {}).get('phi0'):
+        rows.append((f'Phi_0: not here, {why}', float('nan')))
     if r := m.get('correlation'): rows += [('r_0.1', r.r_01), ('C_IC', r.c_ic)]
     if k := m.get('centres'): rows.append(('k-means: purity', k.purity))
     return rows
@@ -621,7 +642,7 @@ def _worst_other(c):
 @patch
 def summary(self:CSGInterpretation)->pd.DataFrame:
     "The numbers that say most, one row each"
-    cols = ['measure', self.title or 'value']
+    cols = ['measure', self.title]
     return pd.DataFrame(_headlines(self, self.measures()), columns=cols)
 
 # %% ../nbs/10a_interpret.ipynb #c1f6fa51
@@ -634,7 +655,7 @@ def __getitem__(self:CSGInterpretation, idxs):
 
 @patch
 def __repr__(self:CSGInterpretation):
-    name,gate = self.title or type(self.model).__name__,'no gate'
+    gate = 'no gate'
     if self.G is not None: gate = f'gate of density {l1_density(self.G):.3f}'
-    return (f'{name}: {self.N} images, {self.C} classes, {self.K} filters of '
+    return (f'{self.title}: {self.N} images, {self.C} classes, {self.K} filters of '
             f'`{self.acts.layer}`, {gate}')

@@ -1536,23 +1536,26 @@ def draw_map(
 # %% ../nbs/09_localization.ipynb #0696d53e
 def show_maps(
     learn, # Learner or model
-    dl=None, # Loader with masks; None: the Learner's `dls.valid`
+    dl=None, # Loader; None: the Learner's `dls.valid`
     images=range(6), # Numbers of images
     technique:str='cam', k=None, thresholds=None, # As in `heat_and_mask`
     object=255, axs=None, # Grey level of the object; axes, one for each image
+    masks=None, # [N,H,W] of the loader's images; None: its own, if it has some
     **kw # For `heat_and_mask`
 ): # Axes
-    "Maps of some images: region in cyan, object in red, with their IoU"
+    "Maps of some images: region in cyan; where masks are, object in red and IoU"
     dl,images = _default_dl(learn, dl),list(images)
     x,y,p = take_images(dl, images)
     h,m = heat_and_mask(learn, x, y, technique, k, thresholds, **kw)
-    o = object_masks(dl.masks[images], object, h.shape[-2:]).cpu()
-    v = iou(m.cpu(), o)
+    masks,o = getattr(dl, 'masks', None) if masks is None else masks,[None]*len(images)
+    names = _names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
+    titles = [f'{names[c]}' for c in y]
+    if masks is not None:
+        o = object_masks(masks[images], object, h.shape[-2:]).cpu()
+        titles = [f'{t}: IoU {v:.2f}' for t,v in zip(titles, iou(m.cpu(), o))]
     if axs is None:
         size = 1.5*len(images),1.8
         axs = plt.subplots(1, len(images), figsize=size, layout='constrained',
                            squeeze=False)[1][0]
-    names = _names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
-    for i,ax in enumerate(axs):
-        draw_map(ax, p[i], h[i], m[i], o[i], f'{names[y[i]]}: IoU {v[i]:.2f}')
+    for i,ax in enumerate(axs): draw_map(ax, p[i], h[i], m[i], o[i], titles[i])
     return axs

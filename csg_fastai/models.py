@@ -546,7 +546,14 @@ def _layer_name(model, layer):
             if m is layer: return n
         raise ValueError("`layer` is a module, but not one of this model")
     if layer in names: return layer
-    raise ValueError(f"the model has no layer {layer!r}{_close(str(layer), names)}")
+    raise ValueError(f"the model has no layer {layer!r}"
+                     + (_close(str(layer), names) or _children(model)))
+
+def _children(model, n=8):
+    "The names of the first children"
+    names = [repr(k) for k,_ in model.named_children()]
+    if not names: return ''
+    return f"; use one of {', '.join(names[:n])}{', ...'*(len(names) > n)}, or inside"
 
 # %% ../nbs/03_models.ipynb #bff4b343
 def _named(model, tr, layer):

@@ -112,7 +112,7 @@ def _presets():
             alexnet, new(alexnet, name='cifar10-alexnet-fixed', fixed=(25,6)),
             new(alexnet, name='cifar10-alexnet-fixed-joint',
                 fixed=(25,6), lr=.003, **joint),
-            new(digits, name='canvases', data='canvases', epochs=16),
+            new(digits, name='canvases', data='canvases', epochs=24),
             voc, new(voc, name='voc-1in3', n_csg=1),
             Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32,
                    lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
