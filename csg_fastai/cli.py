@@ -229,7 +229,7 @@ def csg_report(
 
 @call_parse
 def csg_bench(
-    what:str, # what to measure: train, mi or measures
+    what:str, # train, mi, measures, localization, attacks or imagenet
     out:str=None, # folder for the table and its manifest (default: print only)
     # cpu, cuda or cuda:1 (default: the GPU where there is one); only for train and
     # imagenet
