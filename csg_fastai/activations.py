@@ -862,8 +862,8 @@ def cached(
 )->Activations:
     """`collect`'s result, from folder/activations.safetensors if the same weights,
     data and options made it"""
-    model,dl,file = _model_of(learn),_default_dl(learn,
-            dl),Path(folder)/'activations.safetensors'
+    model,dl,file = (_model_of(learn), _default_dl(learn, dl),
+                     Path(folder)/'activations.safetensors')
     opts = dict(layer=_layer_key(model, layer), every=every, top=top,
                 quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)

@@ -921,9 +921,8 @@ def _heat_source(learn, dl, technique, layer, of, device, max_mb):
     m,W = _Maps(learn, dl, layer, device,
                 max_mb),_cam_weights(learn, layer,
                                      _first_images(_default_dl(learn, dl)))
-    return m,lambda fn: m(lambda A,z,
-                          y: fn(A, cam(A, W.to(A)[_class_of(y if of=='label' else None,
-                                                            z)]), y))
+    return m,lambda fn: m(lambda A,z,y: fn(
+        A, cam(A, W.to(A)[_class_of(y if of=='label' else None, z)]), y))
 
 # %% ../nbs/09_localization.ipynb #7575bbd1
 def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
@@ -931,10 +930,10 @@ def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
     rng = torch.Generator().manual_seed(seed)
     def some(A, heat, y):
-        o,k = t.next(len(y), m.size).to(A.device),torch.randint(A.shape[1], (len(y),),
-                                                                generator=rng)
-        h,r = resize(heat, m.size),resize(A[torch.arange(len(y)),k.to(A.device)],
-                                          m.size)
+        o,k = (t.next(len(y), m.size).to(A.device),
+               torch.randint(A.shape[1], (len(y),), generator=rng))
+        h,r = (resize(heat, m.size),
+               resize(A[torch.arange(len(y)),k.to(A.device)], m.size))
         score = lambda h: (iou(top_mask(h, top, strict), o), pointing(h, o),
                            energy(h, o))
         t.add(labels=y, area=_area(o), **dict(zip(_COLS, score(h))),

@@ -344,8 +344,8 @@ def _heat(ax, X, vocab, title='', order=None, cmap='Greys', top=1., marked=()):
     """A matrix of classes, hatched where it is blank, with the names of `marked`
     classes in red"""
     order = list(range(len(vocab)) if order is None else order)
-    X = np.ma.masked_invalid(torch.as_tensor(X).cpu().double().numpy()[np.ix_(order,
-            order)])
+    X = np.ma.masked_invalid(
+        torch.as_tensor(X).cpu().double().numpy()[np.ix_(order, order)])
     ax.patch.set(facecolor='w', edgecolor='.8', hatch='////')
     ax.imshow(X, cmap=cmap, vmin=0, vmax=top)
     names = [vocab[i] for i in order] if len(order) <= 40 else []
