@@ -529,6 +529,15 @@ def _seeded(*seed, device=None):
     finally: random.setstate(py); np.random.set_state(npy)
 
 # %% ../nbs/10_adversarial.ipynb #26c67c8f
+def _plainly(e, atk):
+    "Two errors that attacks make, in words that say what to do; others as they are"
+    if 'unsupported criterion' in str(e): return ValueError(
+        f"{type(atk).__name__} can't aim at a class: use targeted=False")
+    if 'does not require grad' not in str(e): return e
+    return ValueError('this attack needs gradients, and the network gives none (as '
+                      'after torch.jit.optimize_for_inference): attack the network '
+                      "that it was made from, or take 'single_pixel', which needs none")
+
 def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     "One batch: attacked images, and the queries for each, on the CPU"
     dev,asked = fm.image_model.device,fm.image_model.n_asked
@@ -537,10 +546,7 @@ def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     kw = dict(ids=ids) if getattr(atk, 'per_image', False) else {}
     with torch.enable_grad(), _seeded(seed, int(ids[0]), device=dev):
         try: out = atk(fm, x.to(dev), crit, epsilons=eps, **kw)[1]
-        except ValueError as e:
-            if 'unsupported criterion' not in str(e): raise
-            raise ValueError(f"{type(atk).__name__} can't aim at a "
-                             "class: use targeted=False") from None
+        except (ValueError,RuntimeError) as e: raise _plainly(e, atk) from None
     n = torch.full((len(x),), (fm.image_model.n_asked - asked)//len(x))
     return out.detach().cpu(),getattr(atk, 'queries', n)
 

@@ -232,8 +232,8 @@ def hook(self:Place,
 
 # %% ../nbs/03_models.ipynb #393f22a5
 def _state(model):
-    "Training flags and buffers of all modules"
-    return [(m, m.training, dict(m._buffers),
+    "Training flags (None where TorchScript froze them) and buffers of all modules"
+    return [(m, getattr(m, 'training', None), dict(m._buffers),
              {k:b.clone() for k,b in m._buffers.items() if b is not None})
             for m in model.modules()]
 
@@ -241,8 +241,8 @@ def _state(model):
 def _restore(saved):
     "Put back training flags and buffers: the same tensors with their old values"
     for m,training,bufs,vals in saved:
-        m.training = training
-        m._buffers.clear(); m._buffers.update(bufs)
+        if training is not None: m.training = training
+        if isinstance(m._buffers, dict): m._buffers.clear(); m._buffers.update(bufs)
         for k,v in vals.items():
             if not torch.equal(bufs[k], v): bufs[k].copy_(v)
 
@@ -261,7 +261,8 @@ def _untouched(model):
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(
         devs), cudnn.flags(**flags), eager:
         try:
-            for m,*_ in saved: m.training = False
+            for m,training,*_ in saved:
+                if training is not None: m.training = False
             yield
         finally: _restore(saved)
 
