@@ -100,7 +100,8 @@ def _say(quiet):
 
 # %% ../nbs/13_cli.ipynb #83564328
 RECIPES = ('digits digits-fixed digits-fixed-joint cifar10 cifar10-30 cifar10-fixed '
-           'cifar10-fixed-joint cifar10-short cifar10-2in3 cifar10-joint '
+           'cifar10-fixed-joint cifar10-30-fixed cifar10-30-fixed-joint '
+           'cifar10-authors cifar10-short cifar10-2in3 cifar10-joint '
            'cifar10-resnet50 cifar10-resnet101 cifar10-alexnet cifar10-alexnet-fixed '
            'cifar10-alexnet-fixed-joint canvases '
            'voc voc-1in3 voc-scratch voc-scratch-30 imagenet').split()
