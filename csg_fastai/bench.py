@@ -368,6 +368,18 @@ def profile_steps(
     return {k:res[k]/whole for k in [*OPS,'other','waiting or Python']}
 
 # %% ../nbs/14_bench.ipynb #dbe0245c
+def _rounds(one, repeats, threads, say, tell=None):
+    """What `one(r)` measures in each round r; a line after each: `tell` of it,
+    or seconds"""
+    values = []
+    with cpu_threads(threads):
+        for r in range(repeats):
+            t = time.perf_counter()
+            values.append(v := one(r))
+            done = tell(v) if tell else f'{time.perf_counter()-t:.0f} s'
+            say(f'round {r+1} of {repeats}: {done}')
+    return values
+
 def _rows(row, values):
     "Rows of rounds [dict (training, measure) -> value]; the round stands as the seed"
     return [dict(row, seed=r, training=k, measure=m, value=o)
@@ -402,15 +414,13 @@ def bench_train(
     num_workers = ifnone(num_workers, 8 if gpu else 0)
     channels_last = ifnone(channels_last, gpu)
     clock = 'wall' if gpu or num_workers else 'cpu'
-    (dls,which),load,values = bench_dls(batches*bs, bs, images, dev),_load(),[]
+    (dls,which),load = bench_dls(batches*bs, bs, images, dev),_load()
     with cpu_threads(threads), tempfile.TemporaryDirectory() as where:
         cs = _contenders(dls, where, num_workers, channels_last, bf16)
         # kernels are chosen, memory is taken
         if gpu: _one_round(cs, dev)
-        for r in range(repeats):
-            t = time.perf_counter()
-            values.append(round_values(_one_round(cs, dev), clock, bs))
-            say(f'round {r+1} of {repeats}: {time.perf_counter()-t:.0f} s')
+        one = lambda r: round_values(_one_round(cs, dev), clock, bs)
+        values = _rounds(one, repeats, threads, say)
         values[0] |= _operations(dls, channels_last, bf16)
     row = dict(experiment='bench_train' + '_cuda'*gpu, preset=which, model='resnet20',
                split='train', N=batches)
@@ -672,12 +682,11 @@ def bench_measures(
     "Time every measure, and all of them together"
     _check_repeats(repeats)
     N,threads = 500 if quick else 10_000,threads or min(2, os.cpu_count())
-    load,values = _load(),[]
-    with cpu_threads(threads):
-        measures_data(200).measures()                 # compiled before the clock starts
-        for r in range(repeats):
-            values.append(v := measures_round(N, r, threads))
-            say(f"round {r+1} of {repeats}: {v['all','wall_s']:.1f} s")
+    load = _load()
+    # compiled before the clock starts
+    with cpu_threads(threads): measures_data(200).measures()
+    values = _rounds(lambda r: measures_round(N, r, threads), repeats, threads, say,
+                     lambda v: f"{v['all','wall_s']:.1f} s")
     row = dict(experiment='bench_measures', preset='random', model=_times((N,64,10)),
                split='test', N=N)
     return _rows(row, values), _settings(repeats, threads, quick, load), None
@@ -758,12 +767,11 @@ def bench_localization(
     "Time the ActivMap scores of all filters beside a loop over the filters; a GradMap"
     _check_repeats(repeats)
     z,threads = LOC_QUICK if quick else LOC_SIZES,threads or min(2, os.cpu_count())
-    values,load = [],_load()
-    with cpu_threads(threads):
-        for r in range(repeats):
-            values.append(v := loc_round(**z, sample=2 if quick else 8, seed=r))
-            say(f"round {r+1} of {repeats}: {v['ours','cpu_s']:.1f} CPU s, "
-                f"the loop {v['ours','speedup_cpu']:.0f} times that")
+    load = _load()
+    one = lambda r: loc_round(**z, sample=2 if quick else 8, seed=r)
+    values = _rounds(one, repeats, threads, say, lambda v: (
+        f"{v['ours','cpu_s']:.1f} CPU s, "
+        f"the loop {v['ours','speedup_cpu']:.0f} times that"))
     row = dict(experiment='bench_localization', preset='random', split='test', N=z['N'],
                model=_times((z['N'],z['K'],z['side'])))
     return _rows(row, values), _settings(repeats, threads, quick, load), None
@@ -883,13 +891,10 @@ def bench_attacks(
     "Time attacks and detectors"
     _check_repeats(repeats)
     n = n or (dict(fgsm=32, pgd=32, cw=4) if quick else ATTACK_N)
-    threads,values,load = threads or min(2, os.cpu_count()),[],_load()
+    threads,load = threads or min(2, os.cpu_count()),_load()
     (model,G),dls = load_pretrained(net),digits(device='cpu')
-    with cpu_threads(threads):
-        for r in range(repeats):
-            t = time.perf_counter()
-            values.append(attack_round(model, G, dls, r, n, threads))
-            say(f'round {r+1} of {repeats}: {time.perf_counter()-t:.0f} s')
+    one = lambda r: attack_round(model, G, dls, r, n, threads)
+    values = _rounds(one, repeats, threads, say)
     row = dict(experiment='bench_attacks', preset='digits', model=net, split='test')
     rows = [dict(o, N=n.get(o['training'], n['pgd'])) for o in _rows(row, values)]
     return rows, _settings(repeats, threads, quick, load), checksum(dls)
@@ -948,20 +953,18 @@ def bench_imagenet(
     gpu,size = dev.type=='cuda',64 if quick else 224
     bs = bs or (64 if gpu else 4 if quick else 8)
     learns = _imagenet_learners(dev, bs, size, 50 if gpu else 2 if quick else 5)
-    values = []
-    with cpu_threads(threads):
-        # on a GPU the first warms up
-        for r in range(repeats + gpu):
-            values.append(v := {})
-            for p,learn in learns.items(): v |= _imagenet_steps(learn, p, dev, bs)
-            v['loader','images_per_s'] = reading_speed(4 if quick else 24)
-            speed = v['std-bfloat16','images_per_s']
-            say(f'round {r+1-gpu} of {repeats}: {speed:.1f} images/s in bfloat16')
+    def one(r):
+        v = {}
+        for p,learn in learns.items(): v |= _imagenet_steps(learn, p, dev, bs)
+        return v | {('loader','images_per_s'):reading_speed(4 if quick else 24)}
+    if gpu: _rounds(one, 1, threads, noop)         # kernels are chosen, memory is taken
+    values = _rounds(one, repeats, threads, say, lambda v: (
+        f"{v['std-bfloat16','images_per_s']:.1f} images/s in bfloat16"))
     row = dict(experiment='bench_imagenet' + '_cuda'*gpu, preset=str(size),
                model='resnet18', split='train', N=bs)
     settings = dict(_settings(repeats, threads, quick, load), bs=bs)
     if gpu: settings['clock'] = 'wall'
-    return _rows(row, values[gpu:]), settings, None
+    return _rows(row, values), settings, None
 
 def _imagenet_learners(dev, bs, size, steps):
     "A Learner for each precision, on noise"
