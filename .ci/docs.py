@@ -220,16 +220,25 @@ def main(d):
     for p,f in zip(made, (gallery, api)): write(d/p, f(d))
     (d/'llms.txt').write_text(llms(d), encoding='utf-8')
 
+beside = 'index.ipynb',                              # they read files of the repository that Colab, which opens one notebook alone, doesn't have
+left_out = ('%%script echo Not run here: this cell takes long, or needs images that do not come with the package. '
+            'What it gives is on the site. Delete this line to run it.\n')
+
 def main_colab(out):
-    "The notebooks with a first cell that installs the package and, for cells that show documentation, nbdev"
-    src = f"git+https://github.com/{cfg['user']}/{cfg['repo']}"
-    tools = ' '.join(f'"{o}"' for o in cfg['dev_requirements'].split() if re.match(r'(nbdev|execnb|fastcore|ghapi|timm)\b', o))
+    """The notebooks with a first cell that installs the package and what their tests and documentation need, a second one
+    where files of the repository are read, and those cells switched off that `nbdev_test` leaves out as well"""
+    src = f"https://github.com/{cfg['user']}/{cfg['repo']}"
+    tools = ' '.join(f'"{o}"' for o in cfg['dev_requirements'].split() if re.match(r'(nbdev|execnb|fastcore|ghapi|timm|hypothesis)\b', o))
+    slow = re.compile(rf"^\s*#\s*\|\s*({'|'.join(cfg['tst_flags'].split())})\b", re.M)
     for p in pages(root/'nbs'):
-        nb = read(p); rel = p.relative_to(root/'nbs')
+        nb = read(p); rel = p.relative_to(root/'nbs').as_posix()
         cells = [c for c in nb['cells'] if 'nbdev_export()' not in text(c['source'])]
         if any(c['cell_type'] == 'code' for c in cells):
-            cell = f'# Installs the package; then choose Runtime > Restart session, and go on below.\n!pip install -q "{src}" {tools}'
-            cells.insert(0, dict(cell_type='code', id='install', metadata={}, execution_count=None, outputs=[], source=lines(cell)))
+            for c in cells:
+                if c['cell_type'] == 'code' and slow.search(text(c['source'])): c['source'] = [left_out, *lines(text(c['source']))]
+            first = [f'# Installs the package; then choose Runtime > Restart session, and go on below.\n!pip install -q "git+{src}" {tools}']
+            if rel in beside: first.append(f'# The files beside this notebook\n![ -d /content/repository ] || git clone -q --depth 1 {src} /content/repository\n%cd /content/repository/nbs/{posixpath.dirname(rel)}')
+            cells = [dict(cell_type='code', id=f'install{i}', metadata={}, execution_count=None, outputs=[], source=lines(o)) for i,o in enumerate(first)] + cells
         (out/'nbs'/rel).parent.mkdir(parents=True, exist_ok=True)
         write(out/'nbs'/rel, {**nb, 'cells':cells})
     for f in (root/'nbs').rglob('images/*'):

@@ -9,13 +9,14 @@
     .ci/pages.py --test        plant what must not pass, and see that it does not
 
 Checked without a browser: links and anchors resolve, between notebooks, from README, and to images and sources; no stored errors, and
-no paths of a machine, in outputs; every output is below 2 MB; figures have text for those who can't see them; code fits the column; each
+no paths of a machine, in outputs; no text is lost beside a title; every output is below 2 MB; figures have text for those who can't see them; code fits the column; each
 page of code opens in Colab; every equation becomes MathML; nothing makes Quarto add a script.
 In headless Chromium, at desktop and phone width: no script error, no request that leaves the site, every interactive fragment
 answers a click and the arrow keys, nothing but code, tables and pictures in boxes of their own needs scrolling sideways.
 """
-import argparse, functools, html, http.server, json, os, posixpath, re, shutil, subprocess, sys, tempfile, threading, time
+import argparse, ast, functools, html, http.server, json, os, posixpath, re, shlex, shutil, subprocess, sys, tempfile, threading, time
 from html.parser import HTMLParser
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -146,6 +147,11 @@ def check_source(nb):
         if any(k.startswith('image/') for o in c['outputs'] for k in o.get('data', {})) and not {'fig-alt', 'fig-cap'} & set(d):
             yield f'cell {i}: a figure without #| fig-alt'
 
+def check_title(nb):
+    "nbdev makes title and description of the first cell with a heading, and drops what else is in it"
+    first = next((text(c['source']) for c in nb['cells'] if c['cell_type'] == 'markdown' and re.search(r'^# ', text(c['source']), re.M)), '')
+    if rest := re.sub(r'^(# .*|> .*|- \S+: .*)$', '', first, flags=re.M).strip(): yield f"the site leaves out what stands in the title's cell: give it a cell of its own: {rest[:60]}"
+
 def check_quarto(nb):
     "Outputs for which Quarto adds scripts from other servers"
     for i,c in enumerate(nb['cells']):
@@ -185,7 +191,50 @@ def check_colab(nb, n, page):
     "A notebook with code opens in Colab, where its first code cell installs the package"
     code = [text(c['source']) for c in nb['cells'] if c['cell_type'] == 'code']
     if code and docs.colab(n) not in page.links: yield 'no link that opens it in Colab'
-    if code and not ('pip install' in code[0] and cfg['repo'] in code[0]): yield "Colab's copy doesn't begin by installing the package"
+    if not code: return
+    if not ('pip install' in code[0] and cfg['repo'] in code[0]): yield "Colab's copy doesn't begin by installing the package"; return
+    args = shlex.split(next(l for l in code[0].split('\n') if 'pip install' in l).partition('install')[2])
+    got = dists(cfg['requirements'].split() + [a for a in args if a[0] != '-' and '://' not in a])
+    for mod in sorted({m for s in code for m in imports(s)} - set(sys.stdlib_module_names) - {cfg['lib_name']}):
+        if mod in _dists_of() and not got & {norm(o) for o in _dists_of()[mod]}: yield f"Colab's copy imports {mod}, which its first cell doesn't install"
+    if n not in docs.beside: yield from (f"Colab's copy reads {o}, a file beside the notebook: add it to `beside` in .ci/docs.py" for s in code for o in files_beside(s))
+
+def norm(s): return re.sub(r'[-_.]+', '-', re.match(r'[\w.-]+', s)[0]).lower()
+
+@functools.cache
+def _dists_of(): return packages_distributions()
+
+@functools.cache
+def _requires(o):
+    try: return {norm(r) for r in requires(o) or () if 'extra ==' not in r}
+    except PackageNotFoundError: return set()
+
+def dists(names):
+    "What pip installs for `names`, as far as it is installed here"
+    seen, new = set(), set(map(norm, names))
+    while new: seen |= new; new = {d for o in new for d in _requires(o)} - seen
+    return seen
+
+def trees(src):
+    "Syntax of a cell that Colab runs, without IPython's lines"
+    if src.startswith('%%'): return
+    try: yield ast.parse('\n'.join('pass' if re.match(r'\s*[%!]', l) else l for l in src.split('\n')))
+    except SyntaxError: return
+
+def imports(src):
+    "Top modules that a cell imports, but for those it can do without (`try: ... except ImportError`)"
+    def walk(node):
+        if isinstance(node, ast.Try) and any('ImportError' in ast.dump(h.type) for h in node.handlers if h.type): return
+        if isinstance(node, ast.Import): yield from (o.name.split('.')[0] for o in node.names)
+        if isinstance(node, ast.ImportFrom) and not node.level: yield node.module.split('.')[0]
+        for o in ast.iter_child_nodes(node): yield from walk(o)
+    return [m for t in trees(src) for m in walk(t)]
+
+def files_beside(src):
+    "Files of the repository that a cell opens by name: in a folder above, or notebooks"
+    calls = (o for t in trees(src) for o in ast.walk(t) if isinstance(o, ast.Call) and o.args and isinstance(o.args[0], ast.Constant))
+    named = ((getattr(o.func, 'id', getattr(o.func, 'attr', '')), str(o.args[0].value)) for o in calls)
+    return [v for k,v in named if k in ('Path', 'open', 'read', 'read_text', 'savefig', 'listdir') and (v.startswith(('../', '.ci')) or v.endswith('.ipynb'))]
 
 def check_readme(known, ids):
     s = (root/'README.md').read_text(encoding='utf-8')
@@ -316,7 +365,7 @@ def make(out, names, workers):
     known, bad, scans, figs = {output_page(n):n for n in [*nbs, *docs.made]}, {}, {}, {}
     for p in docs.pages(src/'_proc'):
         n = p.relative_to(src/'_proc').as_posix(); nb = read(p)
-        bad[n] = [*((*check_outputs(read(nbs[n])), *check_source(read(nbs[n]))) if n in nbs else ()), *check_quarto(nb)]
+        bad[n] = [*((*check_outputs(read(nbs[n])), *check_source(read(nbs[n])), *check_title(read(nbs[n]))) if n in nbs else ()), *check_quarto(nb)]
         page = to/output_page(n); page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(h := to_html(nb, css), encoding='utf-8'); scans[n] = s = Scan(h)
         if len(h) > 2*MB: bad[n].append(f'a page of {len(h)/MB:.1f} MB, at most 2 MB')
@@ -371,7 +420,14 @@ def selftest(browser):
                     (dict(cells=[dict(cell_type='code', source='', outputs=[dict(output_type='display_data', data={'text/html':'x'*(2*MB+1)})])]), '2.0 MB')):
         if not any(word in o for o in check_outputs(nb)): sys.exit(f'pages.py --test: {word} in outputs not found')
     if len([*check_source(dict(cells=[dict(cell_type='code', source='x = ' + '1'*90, outputs=[dict(data={'image/png':''})])]))]) != 2: sys.exit('pages.py --test: source')
+    title = lambda s: len([*check_title(dict(cells=[dict(cell_type='markdown', source=s)]))])
+    if (title('# A\n\n> b'), title('# A\n\n> b\n\nLost.')) != (0, 1): sys.exit('pages.py --test: text beside a title')
     if not Scan(to_html(dict(cells=[dict(cell_type='markdown', source=r'$\nocommand{x}$')]), '')).math: sys.exit('pages.py --test: a wrong equation not found')
+    link, first = f'[x]({docs.colab("a.ipynb")})', f'!pip install -q "git+https://github.com/x/{cfg["repo"]}"'
+    for src,word in (("import torch\ntry: import nomod\nexcept ImportError: pass\nopen('a.txt')", None), ('from pip import main', 'imports pip'), ("Path('../settings.ini')", 'reads ../settings.ini'), ('%%script echo\nimport pip', None)):
+        page = Scan(to_html(dict(cells=[dict(cell_type='markdown', source=link)]), ''))
+        ps = [*check_colab(dict(cells=[dict(cell_type='code', source=o) for o in (first, src)]), 'a.ipynb', page)]
+        if bool(ps) != bool(word) or (word and word not in ps[0]): sys.exit(f'pages.py --test: Colab: {ps}')
     if not browser: return print('planted: found, without a browser')
     with tempfile.TemporaryDirectory() as tmp:
         for k,(s,_) in planted.items():

@@ -373,7 +373,9 @@ class Panel:
         import ipywidgets as w
         kind = lambda n: w.SelectionSlider if n in view.sliders else w.Dropdown
         self.view,self.out,self.busy = view,w.HTML(),True
-        self.knobs = {n:kind(n)(options=[''], description=n) for n in view.names}
+        wide = dict(description_width='initial')             # names are shown whole
+        self.knobs = {n:kind(n)(options=[''], description=n, style=wide)
+                      for n in view.names}
         self.opts = [{} for _ in view.names]
         for i,k in enumerate(self.knobs.values()):
             k.observe(partial(self._moved, i), 'value')
@@ -915,8 +917,7 @@ def widget(self:Explorer):
     "All views as the tabs of a widget; `panels` by name"
     import ipywidgets as w
     self.panels = {k:v.widget() for k,v in self.views.items()}
-    titles = [v.title for v in self.views.values()]
-    return w.Tab([p.box for p in self.panels.values()], titles=titles)
+    return w.Tab([p.box for p in self.panels.values()], titles=list(self.panels))
 
 @patch
 def _ipython_display_(self:Explorer):
