@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SPARE', 'NAMED', 'WHITE', 'BLACK', 'CPU_IMAGES', 'GPU_IMAGES', 'GROUPS', 'MASKS', 'SMALL', 'LAMBDAS', 'RATES',
-           'WORTH', 'Job', 'work', 'Crew', 'group_names', 'group_rows', 'measure_run', 'gather', 'measure_runs', 'Plan',
-           'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'sweep', 'fill_ledger']
+           'WORTH', 'KEEP', 'Job', 'work', 'Crew', 'group_names', 'group_rows', 'measure_run', 'gather', 'measure_runs',
+           'Plan', 'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'sweep', 'borrow_std', 'fill_ledger']
 
 # %% ../nbs/12a_runs.ipynb #6a90fde4
-import dataclasses, json, math, os, queue, signal, subprocess, sys, tempfile, threading
-import time, traceback, warnings
+import dataclasses, json, math, os, queue, shutil, signal, subprocess, sys, tempfile
+import threading, time, traceback, warnings
 from contextlib import suppress
 from dataclasses import dataclass
 import torch
@@ -23,9 +23,9 @@ from .interpret import CSGInterpretation, _own_recall, _worst_other
 from .localization import gradmap_cost
 from .results import check_rows, manifest, read_manifest, read_results, table
 from .results import results_dir, write_results
-from .train import METHODS, PRESETS, Keeper, OutOfTime, Preset
-from .train import _model_sha, _preset_of, _summary_report, is_finished
-from .train import keep_pretrained, make_folder
+from .train import CSG_ARGS, METHODS, PRESETS, RUN_FILES, Keeper, OutOfTime
+from .train import Preset, _model_sha, _preset_of, _summary_report
+from .train import is_finished, keep_pretrained, make_folder, write_json
 from .train import pair, preset, read_history, read_json, run, train
 
 # %% ../nbs/12a_runs.ipynb #27f77430
@@ -667,13 +667,14 @@ def _weights_name(p, method, seed=0):
 
 def keep_measures(
     folder, # runs/<preset>, measured
-    into=None # Folder of results; None: the package's own, in a checkout
+    into=None, # Folder of results; None: the package's own, in a checkout
+    weights:bool=True # Also those of small networks?
 )->list: # The files
     "Store a preset's measures as results, and the weights of a small network's pairs"
     d = Path(folder)
     if not list(d.glob('seed*/measures.csv')):
         raise FileNotFoundError(f'{d}: nothing measured here: csg_measure {d} first')
-    kept = [f for o in sorted(d.glob('seed*/metrics.json'))
+    kept = [f for o in sorted(d.glob('seed*/metrics.json')) if weights
             for f in _keep_weights(o.parent, into)]     # they may be refused
     _copy(d, d.name, into)
     return [results_dir(into)/f'{d.name}.csv', *kept]
@@ -700,6 +701,31 @@ def sweep(
                                 gate_lr=r) for l in lambdas for r in rates]
 
 
+# %% ../nbs/12a_runs.ipynb #c0de0502
+_STD_TOO = 'std_layers', 'csg_layers', 'frozen_bn' # These an STD training may see
+_GATE = {'name', 'density', 'fixed', *CSG_ARGS}.difference(_STD_TOO)
+
+def _without_gate(p): return {k:v for k,v in vars(p).items() if k not in _GATE}
+
+def borrow_std(
+    p, # Recipe
+    seed:int, # Of the pair
+    out # Folder of all runs
+)->bool: # Was there one?
+    "Copy a finished STD training of a recipe that differs from `p` in the gate alone"
+    to = _folder(out, p, seed)/'std'
+    found = [o.parent for o in sorted(Path(out).glob(f'*/seed{seed}/std/manifest.json'))
+             if _without_gate(_preset_of(read_json(o))) == _without_gate(p)]
+    if to.exists() or not (d := first(o for o in found if is_finished(o))): return False
+    make_folder(to)
+    for o in RUN_FILES:
+        if (d/o).exists() and o != 'manifest.json': shutil.copy(d/o, to/o)
+    m = read_json(d/'manifest.json')
+    write_json(to/'manifest.json', dict(m, preset=dataclasses.asdict(p),
+                                        trained_as=m['preset']['name']))
+    return True
+
+
 # %% ../nbs/12a_runs.ipynb #8b818c04
 _SHORT, _FIXED = 'effectiveness, specificity, correlation', 'effectiveness, correlation'
 WORTH = [('cifar10', 3, _SHORT),
@@ -711,6 +737,8 @@ WORTH = [('cifar10', 3, _SHORT),
          *((p, 1, 'effectiveness') for p in sweep('cifar10-30')),
          *((f'cifar10-{o}', 1, _SHORT) for o in ('resnet50','resnet101')),
          ('voc', 3, 'effectiveness, localization'), ('imagenet', 1, 'effectiveness')]
+
+KEEP = 'cifar10', 'cifar10-30' # Recipes whose weights travel with the package
 
 def fill_ledger(
     minutes:float, # In which all must be over
@@ -733,9 +761,10 @@ def _step(p, seeds, measure, out, into, left, say, kwargs):
     "One step of `fill_ledger`; what is missing, in a line"
     if left < .1: return 'no time left'
     say(f'{p.name}: {seeds} pair{"s"*(seeds>1)}, {measure}; {left:.0f} minutes left')
+    for k in range(seeds): borrow_std(p, k, out)
     d, kw = Path(out)/p.name, dict(out=out, resume=True, budget=left, measure=measure)
     try:
         why = ', '.join(side_by_side(p, seeds, say=say, **kw, **kwargs)['unfinished'])
     except (ValueError, OSError) as e: why = str(e)
-    if list(d.glob('seed*/measures.csv')): keep_measures(d, into)
+    if list(d.glob('seed*/measures.csv')): keep_measures(d, into, p.name in KEEP)
     return why
