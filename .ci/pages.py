@@ -122,6 +122,10 @@ class Scan(HTMLParser):
 
 # --- checks that need no browser
 
+def nested(page):
+    "Links whose text is a name in backquotes: nbdev makes that a link of its own, and a link can't hold another"
+    return [f'a link within a link: take {o} out of the text of the link' for o in re.findall(r'<a [^>]*>\[<code>(.*?)</code>\]\(', page)]
+
 def check_outputs(nb):
     "What is wrong with a notebook's stored outputs"
     for i,c in enumerate(nb['cells']):
@@ -370,6 +374,7 @@ def make(out, names, workers):
         page.write_text(h := to_html(nb, css), encoding='utf-8'); scans[n] = s = Scan(h)
         if len(h) > 2*MB: bad[n].append(f'a page of {len(h)/MB:.1f} MB, at most 2 MB')
         if s.math: bad[n].append(f'{s.math} equations that pandoc cannot make MathML of')
+        bad[n] += nested(h)
         figs[n] = s.imgs, s.noalt
     for f in [*(root/'nbs').rglob('images/*'), *(src/'_proc/images').rglob('*')]:
         if not f.is_file(): continue
@@ -422,6 +427,7 @@ def selftest(browser):
     if len([*check_source(dict(cells=[dict(cell_type='code', source='x = ' + '1'*90, outputs=[dict(data={'image/png':''})])]))]) != 2: sys.exit('pages.py --test: source')
     title = lambda s: len([*check_title(dict(cells=[dict(cell_type='markdown', source=s)]))])
     if (title('# A\n\n> b'), title('# A\n\n> b\n\nLost.')) != (0, 1): sys.exit('pages.py --test: text beside a title')
+    if not nested(to_html(dict(cells=[dict(cell_type='markdown', source='[[`f`](https://a.b)](c.html)')]), '')): sys.exit('pages.py --test: a nested link not found')
     if not Scan(to_html(dict(cells=[dict(cell_type='markdown', source=r'$\nocommand{x}$')]), '')).math: sys.exit('pages.py --test: a wrong equation not found')
     link, first = f'[x]({docs.colab("a.ipynb")})', f'!pip install -q "git+https://github.com/x/{cfg["repo"]}"'
     for src,word in (("import torch\ntry: import nomod\nexcept ImportError: pass\nopen('a.txt')", None), ('from pip import main', 'imports pip'), ("Path('../settings.ini')", 'reads ../settings.ini'), ('%%script echo\nimport pip', None)):

@@ -524,6 +524,12 @@ def verdict(self:CSG, tol:float=.1):
         return (f'CSG: the gate closed too early, in epoch {shut} of {n}: the '
         'gated path reads the label from it before there are features; lower lambda2 '
         'or gate_lr, or leave them and close= to their defaults')
+    own = F.one_hot(self.G.argmax(0), len(self.G)).sum(0)
+    if own.max() > max(.5, 1.5/len(own))*own.sum():
+        return (f'CSG: {own.max()} of {own.sum()} filters went to one class, number '
+                f'{own.argmax()}: the others had little to say while the gate closed, '
+                'often because there was hardly any loss left; lower the learning '
+                'rate, or close the gate earlier')
     std = [h['ce'] for h in self.history if not h['path']]
     if std and std[-1] > 1.2*min(std) + .05:
         return ('CSG: the plain path did not recover from the gated epochs: '

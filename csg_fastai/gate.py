@@ -59,9 +59,11 @@ def ideal_gap(
 # %% ../nbs/00_gate.ipynb #526d1635
 def _revive(G, prev):
     """Class of a dead column [K]: its largest value before the step; among equals,
-    the least pushed down"""
-    if prev is None: return G.argmax(0)
-    return torch.where(prev == prev.amax(0), G, -torch.inf).argmax(0)
+    the least pushed down; among equals in that, too, each in turn"""
+    if prev is not None: G = torch.where(prev == prev.amax(0), G, -torch.inf)
+    best = G == G.amax(0)
+    turn = torch.arange(G.shape[1], device=G.device) % best.sum(0).clamp(min=1)
+    return (best & (best.cumsum(0)-1 == turn)).int().argmax(0)
 
 def _project(G, prev=None):
     "`project` without the check (no device synchronisation)"
