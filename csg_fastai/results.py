@@ -675,7 +675,8 @@ def _run_again(args):
     r = subprocess.run([cmd, *args, '--quiet'], capture_output=True,
                        text=True, env={**os.environ, 'OMP_NUM_THREADS':threads})
     if r.returncode:
-        raise ValueError((r.stderr.strip().splitlines() or ['csg_run failed'])[-1])
+        last = (r.stderr.strip().splitlines() or ['csg_run failed'])[-1]
+        raise ValueError(re.sub(r' \(what is finished is kept.*', '', last))
 
 def _found(d, experiment):
     "What the runs in the folder `d` say: (training, measure) -> value"

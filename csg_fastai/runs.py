@@ -760,7 +760,7 @@ def fill_ledger(
 def _step(p, seeds, measure, out, into, left, say, kwargs):
     "One step of `fill_ledger`; what is missing, in a line"
     if left < .1: return 'no time left'
-    say(f'{p.name}: {seeds} pair{"s"*(seeds>1)}, {measure}; {left:.0f} minutes left')
+    say(f'{p.name}: {seeds} pair{"s"*(seeds>1)}, {measure}; {left:.3g} minutes left')
     for k in range(seeds): borrow_std(p, k, out)
     d, kw = Path(out)/p.name, dict(out=out, resume=True, budget=left, measure=measure)
     try:

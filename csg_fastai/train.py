@@ -1123,10 +1123,15 @@ def _summary_report(folder):
            f'class-specific gates: {s["n_train"]} training '
            'images, each number measured on N = '
            f'{s["n_test"]} test images.</p>') + _words(s['settings'])
+    fs = {k:folder/f'seed{k}'/'csg'/'manifest.json' for k in s['seeds']}
+    said = '; '.join(f'seed {k}: {v}' for k,f in fs.items()
+                     if f.exists() and (v := read_json(f).get('gate',
+                             {}).get('verdict')))
     left = (s['left_out'] and 'Left out, run with other settings: '
                               f'{", ".join(s["left_out"])}')
     atomic_write(folder/'report.html',
-                 _page(f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}', sub, _warn(left),
+                 _page(f'CSG on {s["preset"]}, {n} seed{"s"*(n > 1)}',
+                       sub, _warn(said), _warn(left),
         _table(['', *SUMMARY], _summary_rows(s)),
         f'<p>Each pair on a page of its own, with what was run: {links}</p>',
         *_seed_pictures(folder, s['seeds'][0]),
