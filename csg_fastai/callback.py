@@ -506,7 +506,7 @@ def _std_lr(self:CSG):
 @patch
 def verdict(self:CSG, tol:float=.1):
     """What went wrong with the gate, in a line; None if nothing: the density
-    ends within `tol` of its interval, and not too early"""
+    ends within `tol` of its interval, not too early, and no class has most filters"""
     seen = [h for h in self.history if h['path']]
     if self.fixed: return
     if not seen:
