@@ -27,7 +27,7 @@ sys.path.insert(0, str(here))
 import docs
 
 text, read, cfg = docs.text, docs.read, docs.cfg
-columns = 120                                        # of code; the site wraps longer lines
+columns, message = 120, 150                          # of code, and of a line that holds a message as one string; the site wraps longer lines
 MB, sizes = 2**20, dict(desktop=(1280, 900), phone=(390, 844))
 re_directive = re.compile(r'^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 re_path = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|work|Users|private|var/folders)/\w[^\s\'"<>]*')
@@ -148,7 +148,7 @@ def check_source(nb):
         if c['cell_type'] != 'code': continue
         src, d = text(c['source']), directives(text(c['source']))
         if 'hide' in d or d.get('include') == 'false': continue
-        wide = [l for l in src.split('\n') if len(l) > columns and not re_directive.match(l)]
+        wide = [l for l in src.split('\n') if len(l) > (message if re.search(r'''(["']).{40,}\1''', l) else columns) and not re_directive.match(l)]
         if wide and d.get('echo') != 'false': yield f'cell {i}: {len(wide)} lines of code above {columns} characters: {wide[0].strip()[:60]}'
         if any(k.startswith('image/') for o in c['outputs'] for k in o.get('data', {})) and not {'fig-alt', 'fig-cap'} & set(d):
             yield f'cell {i}: a figure without #| fig-alt'

@@ -59,7 +59,8 @@ def check_rows(
     for o in ('seed','N'): df[o] = pd.array([_int(v) for v in df[o]], dtype='Int64')
     _check(df, ~df['value'].map(math.isfinite).astype(bool),
            'has no finite value', where)
-    _check(df, (df[['seed','N']]<0).fillna(False).any(axis=1), 'has a seed or N that is no whole number from 0 on', where)
+    _check(df, (df[['seed','N']]<0).fillna(False).any(axis=1),
+           'has a seed or N that is no whole number from 0 on', where)
     _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1),
            'leaves a name empty', where)
     _check(df, df.duplicated(KEY), 'has the key of an earlier one', where)
@@ -472,7 +473,8 @@ def interval(
 )->tuple: # Mean, lower and upper end
     "Mean and Student's t-interval over seeds; of a single value all three are itself"
     v = [*map(float, v)]
-    if not v or not 0<level<1: raise ValueError(f'an interval of {len(v)} values at level={level}: pass at least one value, and a share between 0 and 1')
+    if not v or not 0<level<1:
+        raise ValueError(f'{len(v)} values, level={level}: pass at least one value, and a level between 0 and 1')
     m = statistics.fmean(v)
     if len(v)<2: return m,m,m
     from scipy.special import stdtrit
@@ -755,7 +757,7 @@ def rerun(
         raise ValueError(f'{name}.csv has no {what} that a manifest tells of: '
                          'choose another, or repeat its run')
     with tempfile.TemporaryDirectory() as d:
-        args = _args(name, run, seed, d)                       # whether it can be repeated comes first, then whether it would be the same
+        args = _args(name, run, seed, d)                       # whether it can be repeated at all comes first
         if (other:=_version_note(run)) and not anyway:
             raise ValueError(f'{name}.csv was made with {other}: values may come out otherwise; pass anyway=True to see them')
         _run_again(args)
