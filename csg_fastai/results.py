@@ -197,7 +197,7 @@ def read_manifest(
         raise FileNotFoundError(f'no manifest {name}.json to say where {name}.csv '
                                 'comes from: repeat its run')
     try: return json.loads(f.read_text(encoding='utf-8'))['runs']
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f'{f.name}: not a manifest ({e}): '
                          'restore it or repeat its run') from None
 
