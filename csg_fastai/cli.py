@@ -115,6 +115,11 @@ def _known(what, name, names):
     hint = f' (did you mean {" or ".join(near)}?)' if near else ''
     raise ValueError(f'unknown {what} {name!r}{hint}: use one of {", ".join(names)}')
 
+def _at_least(least, **numbers):
+    "Refuse numbers below `least`; None is none"
+    for k,v in numbers.items():
+        if v is not None and v < least: raise ValueError(f'--{k} {v}: pass a whole number of at least {least}')
+
 # %% ../nbs/13_cli.ipynb #6bd52b9e
 @command('preset', 'recipe, see above', f'. Recipes: {", ".join(RECIPES)}')
 def csg_run(
@@ -152,7 +157,11 @@ def csg_run(
         _plain_warnings('csg_run')
         if data: os.environ['CSG_DATA'] = data
         _known('preset', preset, RECIPES)
+        _at_least(0, seed0=seed0)
+        _at_least(1, threads=threads)
+        if not out: raise ValueError("--out '': pass the folder of all runs")
         over = dict(epochs=epochs, bs=bs, lr=lr, model=model, period=period, warmup=warmup) | parse_hyper(hyper)
+        if 'name' in over: raise ValueError('--hyper name=: a run is called by its recipe; choose its folder with --out')
         from csg_fastai import train as t
         p = t.preset(preset, **over)
         if download: _download(p.data)
@@ -219,6 +228,7 @@ def csg_measure(
         _plain_warnings('csg_measure')
         if data: os.environ['CSG_DATA'] = data
         _folder(run)
+        _at_least(1, threads=threads)
         from csg_fastai.runs import measure_runs
         if threads: _set_threads(threads)
         print(measure_runs(run, what, _say(quiet)))
