@@ -730,7 +730,7 @@ def _run_again(args):
 
 def _found(d, experiment):
     "What the runs in the folder `d` say: (training, measure) -> value"
-    new = json.loads(next(d.glob('*/summary.json')).read_text())['values']
+    new = json.loads(next(d.glob('*/summary.json')).read_text(encoding='utf-8'))['values']
     new = {_summary[k]:v[0] for k,v in new.items() if k in _summary}
     for f in d.glob('*/measures.csv'):
         df = _read(f).query('experiment == @experiment')
