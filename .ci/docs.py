@@ -119,6 +119,10 @@ def outward(rel):
         return m[0] if p.startswith('nbs/') else f"{m[1]}{cfg['git_url']}/blob/{cfg['branch']}/{p}"
     return lambda s: re.sub(r'(\]\()(\.\./[^)\s#]*)', to, s)
 
+def installs():
+    "The front page of the site is read without a copy of the repository"
+    return f'The copy is made of [the repository]({cfg["git_url"]}). The first command works without one, too:\n\n```sh\npip install "git+{cfg["git_url"]}" && csg_run\n```'
+
 def finish(nb, rel):
     "One processed notebook, ready for Quarto"
     link = outward(rel)
@@ -132,6 +136,9 @@ def finish(nb, rel):
     if any(c['cell_type'] == 'code' for c in nb['cells']) and not any(c.get('id') == 'open-in-colab' for c in nb['cells']):
         to = f'[Open in Colab]({colab(rel)}){{.btn .btn-outline-secondary .btn-sm .colab}}'
         nb['cells'].insert(1 if front(nb) else 0, markdown('open-in-colab', to))
+    if rel == 'index.ipynb' and not any(c.get('id') == 'install' for c in nb['cells']):
+        at = next(i for i,c in enumerate(nb['cells']) if 'pip install' in text(c['source']))
+        nb['cells'].insert(at+1, markdown('install', installs()))
     return nb
 
 # --- pages made from the others

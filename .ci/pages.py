@@ -5,16 +5,17 @@
     .ci/pages.py --out DIR     keep the pages and pictures of them in DIR (default: a temporary folder)
     .ci/pages.py --workers 2   processes for nbdev
     .ci/pages.py --no-browser  the checks that need no browser
-    .ci/pages.py --site DIR    open the pages of a rendered site (_docs) instead
+    .ci/pages.py --site DIR    open the pages of a rendered site (_docs) instead, and follow all their links
     .ci/pages.py --test        plant what must not pass, and see that it does not
 
 Checked without a browser: links and anchors resolve, between notebooks, from README, and to images and sources; no stored errors, and
-no paths of a machine, in outputs; no text is lost beside a title; every output is below 2 MB; figures have text for those who can't see them; code fits the column; each
+no paths of a machine, in outputs; no text is lost beside a title; no two pages share a title; the options of every
+cell are YAML; links of the navigation lead somewhere from a folder further down, too; every output is below 2 MB; figures have text for those who can't see them; code fits the column; each
 page of code opens in Colab; every equation becomes MathML; nothing makes Quarto add a script.
 In headless Chromium, at desktop and phone width: no script error, no request that leaves the site, every interactive fragment
 answers a click and the arrow keys, nothing but code, tables and pictures in boxes of their own needs scrolling sideways.
 """
-import argparse, ast, functools, html, http.server, json, os, posixpath, re, shlex, shutil, subprocess, sys, tempfile, threading, time
+import argparse, ast, functools, html, http.server, itertools, json, os, posixpath, re, shlex, shutil, subprocess, sys, tempfile, threading, time
 from html.parser import HTMLParser
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
@@ -26,6 +27,7 @@ sys.path.insert(0, str(here))
 import docs
 
 text, read, cfg = docs.text, docs.read, docs.cfg
+columns, message = 120, 150                          # of code, and of a line that holds a message as one string; the site wraps longer lines
 MB, sizes = 2**20, dict(desktop=(1280, 900), phone=(390, 844))
 re_directive = re.compile(r'^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 re_path = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|work|Users|private|var/folders)/\w[^\s\'"<>]*')
@@ -146,8 +148,8 @@ def check_source(nb):
         if c['cell_type'] != 'code': continue
         src, d = text(c['source']), directives(text(c['source']))
         if 'hide' in d or d.get('include') == 'false': continue
-        wide = [l for l in src.split('\n') if len(l) > docs.width and not re_directive.match(l)]
-        if wide and d.get('echo') != 'false': yield f'cell {i}: {len(wide)} lines of code above {docs.width} characters: {wide[0].strip()[:60]}'
+        wide = [l for l in src.split('\n') if len(l) > (message if re.search(r'''(["']).{40,}\1''', l) else columns) and not re_directive.match(l)]
+        if wide and d.get('echo') != 'false': yield f'cell {i}: {len(wide)} lines of code above {columns} characters: {wide[0].strip()[:60]}'
         if any(k.startswith('image/') for o in c['outputs'] for k in o.get('data', {})) and not {'fig-alt', 'fig-cap'} & set(d):
             yield f'cell {i}: a figure without #| fig-alt'
 
@@ -162,6 +164,51 @@ def check_quarto(nb):
         for o in c.get('outputs', []):
             if bad := {'text/html', 'application/javascript', 'application/vnd.jupyter.widget-view+json'} & set(o.get('data', {})):
                 yield f'cell {i} still has {sorted(bad)[0]} after .ci/docs.py'
+
+def check_options(nb):
+    "Options of a processed cell that are no YAML: Quarto reads the block of `#| ` lines that a cell begins with, and renders nothing if it can't"
+    import yaml
+    for i,c in enumerate(nb['cells']):
+        if c['cell_type'] != 'code': continue
+        block = '\n'.join(l[2:] for l in itertools.takewhile(lambda l: l.startswith('#|'), text(c['source']).split('\n')))
+        try: o = yaml.safe_load(block)
+        except yaml.YAMLError as e: yield f'cell {i}: its options are no YAML, put the text between quotes: {getattr(e, "problem", e)} in {block.strip()[:80]}'
+        else:
+            if o is not None and not isinstance(o, dict): yield f'cell {i}: its options are not of the form "key: value": {block.strip()[:80]}'
+
+def check_navigation(site, known):
+    """Links of `website` in _quarto.yml and sidebar.yml. Quarto resolves `href:` from the root of the site; but a text is Markdown that each page gets as
+    it stands, so a link in it leads elsewhere from a folder further down, unless it begins with /"""
+    def there(l):
+        p = unquote(l.partition('#')[0]).lstrip('/')
+        return re.match(r'[a-z]+:', l) or p in [*known.values(), 'llms.txt'] or (root/'nbs'/p).is_file()
+    def walk(o, key=''):
+        if isinstance(o, dict):
+            for k,v in o.items(): yield from walk(v, k)
+        elif isinstance(o, list):
+            for v in o: yield from walk(v, key)
+        elif isinstance(o, str):
+            hrefs = [o] if key in ('href', 'contents') else []
+            links = re.findall(r'\]\(([^)\s]+)', o)
+            yield from (f'_quarto.yml: {l} leads elsewhere from a page in a folder: write /{l}' for l in links if not re.match('/|[a-z]+:', l))
+            yield from (f'_quarto.yml: {l}: the site has no such page' for l in hrefs + links if not there(l))
+    return [*walk(site)]
+
+def check_titles(titles):
+    "{notebook: title}: readers, tabs and search tell pages apart by their titles"
+    for n,t in titles.items():
+        if same := [o for o in titles if o != n and titles[o] == t]: yield n, f'{t!r} is also the title of {same[0]}'
+
+def dead_links(d):
+    "{page: links of a rendered site that lead nowhere on it}"
+    scans = {p.relative_to(d).as_posix():Scan(p.read_text(encoding='utf-8')) for p in d.rglob('*.html') if 'site_libs' not in p.parts}
+    def dead(n, l):
+        url, _, anchor = l.partition('#'); url = url.partition('?')[0]
+        if re.match(r'[a-z][a-z0-9+.-]*:|//', l, re.I): return False
+        to = posixpath.normpath(posixpath.join(posixpath.dirname(n), unquote(url))) if url else n
+        if (d/to).is_dir(): to = posixpath.join(to, 'index.html')
+        return not (d/to).is_file() or bool(anchor and to in scans and unquote(anchor) not in scans[to].ids)
+    return {n:[f'{l} leads nowhere' for l in dict.fromkeys(s.links + [u for _,u in s.srcs]) if dead(n, l)] for n,s in scans.items()}
 
 def resolve(link, rel, known, ids):
     "What is wrong with a link of page `rel`; None if nothing. `known`: {output page: notebook}, `ids`: {notebook: anchors} of those made"
@@ -369,7 +416,7 @@ def make(out, names, workers):
     known, bad, scans, figs = {output_page(n):n for n in [*nbs, *docs.made]}, {}, {}, {}
     for p in docs.pages(src/'_proc'):
         n = p.relative_to(src/'_proc').as_posix(); nb = read(p)
-        bad[n] = [*((*check_outputs(read(nbs[n])), *check_source(read(nbs[n])), *check_title(read(nbs[n]))) if n in nbs else ()), *check_quarto(nb)]
+        bad[n] = [*((*check_outputs(read(nbs[n])), *check_source(read(nbs[n])), *check_title(read(nbs[n]))) if n in nbs else ()), *check_quarto(nb), *check_options(nb)]
         page = to/output_page(n); page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(h := to_html(nb, css), encoding='utf-8'); scans[n] = s = Scan(h)
         if len(h) > 2*MB: bad[n].append(f'a page of {len(h)/MB:.1f} MB, at most 2 MB')
@@ -387,6 +434,9 @@ def make(out, names, workers):
             if re.match(r'[a-z]+:|//', u): bad[n].append(f'{tag} from {u[:80]}')
             elif not (to/posixpath.normpath(posixpath.join(posixpath.dirname(output_page(n)), unquote(u)))).exists(): bad[n].append(f'{tag} {u}: no such file')
     bad['README.md'] = [*check_readme(known, ids)]
+    import yaml
+    bad['_quarto.yml'] = [o for f in ('_quarto.yml', 'nbs/sidebar.yml') for o in check_navigation(yaml.safe_load((root/f).read_text(encoding='utf-8'))['website'], known)]
+    for n,o in check_titles({p.relative_to(src/'_proc').as_posix():docs.front(read(p)).get('title') for p in docs.pages(src/'_proc')}): bad[n].append(o)
     subprocess.run([sys.executable, str(here/'docs.py'), '--colab', str(out/'colab')], check=True)
     for n in (n for n in nbs if n in bad): bad[n] += check_colab(read(out/'colab/nbs'/n), n, scans[n])
     shown_ = [(n, *o) for n,p in nbs.items() if (src/'_proc'/n).exists() for o in docs.documented(read(src/'_proc'/n))]
@@ -424,9 +474,23 @@ def selftest(browser):
     for nb,word in ((dict(cells=[dict(cell_type='code', source='', outputs=[dict(output_type='error', ename='E')])]), 'error'), (out(text='in /tmp/tmpab12'), 'path'),
                     (dict(cells=[dict(cell_type='code', source='', outputs=[dict(output_type='display_data', data={'text/html':'x'*(2*MB+1)})])]), '2.0 MB')):
         if not any(word in o for o in check_outputs(nb)): sys.exit(f'pages.py --test: {word} in outputs not found')
-    if len([*check_source(dict(cells=[dict(cell_type='code', source='x = ' + '1'*90, outputs=[dict(data={'image/png':''})])]))]) != 2: sys.exit('pages.py --test: source')
+    if len([*check_source(dict(cells=[dict(cell_type='code', source='x = ' + '1'*120, outputs=[dict(data={'image/png':''})])]))]) != 2: sys.exit('pages.py --test: source')
     title = lambda s: len([*check_title(dict(cells=[dict(cell_type='markdown', source=s)]))])
     if (title('# A\n\n> b'), title('# A\n\n> b\n\nLost.')) != (0, 1): sys.exit('pages.py --test: text beside a title')
+    for s,word in (('#| fig-alt: "Left: a"\nf()', None), ('#| echo: false\n#| fig-alt: a\n#| code-fold: true\nf()', None), ('f() #| a: b: c', None), ('#| fig-alt: Left: a, right: b', 'no YAML'),
+                   ("#| fig-alt: 'a' and 'b'", 'no YAML'), ('#| echo: false\n#| fig-alt: [a', 'no YAML'), ('#| fig-alt: `a`', 'no YAML'), ('#| words', 'not of the form')):
+        ps = [*check_options(dict(cells=[dict(cell_type='code', source=s)]))]
+        if bool(ps) != bool(word) or (word and word not in ps[0]): sys.exit(f'pages.py --test: options {s!r}: {ps}')
+    footer = lambda o: check_navigation({'page-footer':{'left':o}, 'sidebar':{'contents':[{'section':'x', 'contents':['x/20_a.ipynb']}]}}, known)
+    for o,word in (('[a](/x/20_a.ipynb#b) [b](https://example.com) [c](/llms.txt)', None), ([{'text':'a', 'href':'00_gate.ipynb#top'}], None), ('[a](00_gate.ipynb#top)', 'elsewhere'),
+                   ('[a](llms.txt)', 'elsewhere'), ('[a](/01_none.ipynb)', 'no such page'), ([{'text':'a', 'href':'none.ipynb'}], 'no such page')):
+        ps = footer(o)
+        if bool(ps) != bool(word) or (word and word not in ps[0]): sys.exit(f'pages.py --test: navigation {o!r}: {ps}')
+    if [n for n,_ in check_titles(dict(a='x', b='y', c='x'))] != ['a', 'c']: sys.exit('pages.py --test: titles')
+    with tempfile.TemporaryDirectory() as tmp:
+        (Path(tmp)/'x').mkdir()
+        for f,s in {'a.html':'<a href="x/b.html#i">', 'x/b.html':'<p id="i"><a href="../a.html"><a href="a.html"><a href="#j"><a href="https://example.com/"><img src="c.png">'}.items(): (Path(tmp)/f).write_text(s)
+        if (ls := dead_links(Path(tmp))) != {'a.html':[], 'x/b.html':[f'{o} leads nowhere' for o in ('a.html', '#j', 'c.png')]}: sys.exit(f'pages.py --test: dead links: {ls}')
     if not nested(to_html(dict(cells=[dict(cell_type='markdown', source='[[`f`](https://a.b)](c.html)')]), '')): sys.exit('pages.py --test: a nested link not found')
     if not Scan(to_html(dict(cells=[dict(cell_type='markdown', source=r'$\nocommand{x}$')]), '')).math: sys.exit('pages.py --test: a wrong equation not found')
     link, first = f'[x]({docs.colab("a.ipynb")})', f'!pip install -q "git+https://github.com/x/{cfg["repo"]}"'
@@ -455,6 +519,7 @@ if __name__ == '__main__':
     if o.site:
         d = Path(o.site); files = sorted(p.relative_to(d).as_posix() for p in d.rglob('*.html') if 'site_libs' not in p.parts)
         res, n = browse(d, files, None)
+        for f,ls in dead_links(d).items(): res.setdefault(f, []).extend(ls)
         wide = {f:[p for p in ps if 'scrolls sideways' in p] for f,ps in res.items()}
         report(wide)                                                              # told, but no reason to keep a site back
         if report({f:[p for p in ps if p not in wide[f]] for f,ps in res.items()}): sys.exit('the rendered site does not pass')

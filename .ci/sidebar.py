@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Write nbs/sidebar.yml, the chapters of the site, from the notebooks that exist.
+"""Write nbs/sidebar.yml: the chapters of the site, from the notebooks that exist, and the link to the repository, from settings.ini.
 
     .ci/sidebar.py           write it
     .ci/sidebar.py --check   change nothing; exit 1 with one line if it is out of date
 """
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 nbs = Path(__file__).resolve().parent.parent/'nbs'
 out = nbs/'sidebar.yml'
+cfg = ConfigParser(delimiters=['=']); cfg.read(nbs.parent/'settings.ini')
 chapters = {
     'The idea': '00a_*.ipynb',
     'Method': '0[0-4]_*.ipynb',
@@ -26,7 +28,8 @@ def notebooks(pattern):
 
 def sidebar():
     "The text of sidebar.yml"
-    lines, seen = ['website:', '  sidebar:', '    contents:', '      - index.ipynb'], {'index.ipynb'}
+    tools = ['    tools:', '      - icon: github', f"        href: {cfg['DEFAULT']['git_url']}", '        text: The repository']
+    lines, seen = ['website:', '  sidebar:', *tools, '    contents:', '      - index.ipynb'], {'index.ipynb'}
     for title, patterns in [*chapters.items(), *made.items()]:
         found = patterns if title in made else [o for p in patterns.split() for o in notebooks(p)]
         if found: lines += [f'      - section: {title}', '        contents:', *(f'          - {o}' for o in found)]
@@ -38,4 +41,4 @@ def sidebar():
 text = sidebar()
 if '--check' not in sys.argv: out.write_text(text, encoding='utf-8')
 elif not out.exists() or out.read_text(encoding='utf-8') != text:
-    sys.exit('nbs/sidebar.yml does not list the notebooks that exist: run .ci/sidebar.py')
+    sys.exit('nbs/sidebar.yml does not list the notebooks that exist and the repository: run .ci/sidebar.py')

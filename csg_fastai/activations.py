@@ -63,7 +63,7 @@ def _repr_markdown_(self:Measure):
     rows = [[_sig(v) for v in r]
             for r in df.head(self._rows).astype(object).values.tolist()]
     return ResultTable(pd.DataFrame(rows, columns=df.columns), n_head or 1,
-                       note + self._note)._repr_markdown_()
+                       note + self._note, plain=True)._repr_markdown_()
 
 # %% ../nbs/05_activations.ipynb #7a830dad
 def _tensor(o, what, want):

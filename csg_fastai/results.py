@@ -11,6 +11,7 @@ __all__ = ['COLS', 'KEY', 'TEXT', 'NO_RESULTS', 'STATS', 'TABLES', 'VERDICTS', '
 # %% ../nbs/12_results.ipynb #3f3efadb
 import ast, difflib, hashlib, json, math, os, platform, re, shlex, shutil
 import statistics, subprocess, sys, tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatch
@@ -30,7 +31,10 @@ def _number(o):
     try: return float(o)
     except (TypeError, ValueError): return math.nan
 
-def _int(o): return None if pd.isna(o) or o=='' else int(o)
+def _int(o):
+    "A whole number; None for a missing one, -1 for what is no whole number"
+    if pd.isna(o) or o=='': return None
+    return int(v) if (v:=_number(o))>=0 and v==v//1 else -1
 
 def _check(df, bad, why, where):
     if bad.any():
@@ -55,6 +59,8 @@ def check_rows(
     for o in ('seed','N'): df[o] = pd.array([_int(v) for v in df[o]], dtype='Int64')
     _check(df, ~df['value'].map(math.isfinite).astype(bool),
            'has no finite value', where)
+    _check(df, (df[['seed','N']]<0).fillna(False).any(axis=1),
+           'has a seed or N that is no whole number from 0 on', where)
     _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1),
            'leaves a name empty', where)
     _check(df, df.duplicated(KEY), 'has the key of an earlier one', where)
@@ -106,12 +112,17 @@ def _skeleton(source):
 
 NO_RESULTS = 'bench', 'cli', 'explore' # Modules
 
-@cache
 def code_hash(
-    folder=None # Of Python files; None: the package's own
+    folder=None # Of Python files; None: the package's own, as it was when first asked
 )->str: # SHA-256
     "Fingerprint of the code behind results, without comments and docstrings"
-    d, h = Path(str(folder or files('csg_fastai'))), hashlib.sha256()
+    return _hash_of(Path(folder)) if folder else _own_hash()
+
+@cache
+def _own_hash(): return _hash_of(Path(str(files('csg_fastai'))))
+
+def _hash_of(d):
+    h = hashlib.sha256()
     for f in sorted(d.glob('*.py')):
         if f.stem in NO_RESULTS or f.stem.startswith('_'): continue
         h.update(f.name.encode() + _skeleton(f.read_text(encoding='utf-8')).encode())
@@ -165,7 +176,7 @@ def read_results(
     # One row a value, columns `COLS`; empty where there are no results at all
 )->pd.DataFrame:
     "Results as a table; `FileNotFoundError` for a name that isn't there"
-    d = results_dir(folder)
+    d = _settled(results_dir(folder))
     fs = {o.stem:o for o in sorted(d.glob('*.csv'))}
     if name is None:
         return (pd.concat(map(_read, fs.values()),
@@ -181,12 +192,12 @@ def read_manifest(
     # One dict a run, the oldest first: what `manifest` gave, and the keys of its rows
 )->list:
     "The runs that wrote NAME.csv"
-    f = results_dir(folder)/f'{name}.json'
-    if not f.is_file():
-        raise FileNotFoundError(f'no manifest {f.name} to say where {name}.csv '
+    f = {o.stem:o for o in _settled(results_dir(folder)).glob('*.json')}.get(name)
+    if f is None:
+        raise FileNotFoundError(f'no manifest {name}.json to say where {name}.csv '
                                 'comes from: repeat its run')
     try: return json.loads(f.read_text(encoding='utf-8'))['runs']
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f'{f.name}: not a manifest ({e}): '
                          'restore it or repeat its run') from None
 
@@ -210,27 +221,46 @@ def _merge_runs(old, run):
     return [o for o in old if o['rows'] and o not in same] + [run]
 
 # %% ../nbs/12_results.ipynb #d9a10a45
-def _replace(
-    *contents # (file, text) pairs
-):
-    "Write all files under temporary names, then rename them"
-    tmps = [f.with_name(f'.{f.name}.{os.getpid()}.tmp') for f,_ in contents]
-    try:
-        for t,(_,s) in zip(tmps, contents):
-            t.write_text(s, encoding='utf-8', newline='\n')
-        for t,(f,_) in zip(tmps, contents): os.replace(t, f)
-    finally:
-        for t in tmps: t.unlink(missing_ok=True)
+def _write(f, s):
+    "Write a file under a temporary name, then rename it"
+    t = f.with_name(f'.{f.name}.{os.getpid()}.tmp')
+    try: t.write_text(s, encoding='utf-8', newline='\n'); os.replace(t, f)
+    finally: t.unlink(missing_ok=True)
+
+@contextmanager
+def _alone(d):
+    "One process at a time in the folder `d`, where the system has locks"
+    try: import fcntl
+    except ImportError: yield; return
+    fd = os.open(d, os.O_RDONLY)
+    try: fcntl.flock(fd, fcntl.LOCK_EX); yield
+    finally: os.close(fd)
+
+def _finish(f):
+    "Put what `.NAME.new` holds into NAME.json and NAME.csv"
+    for k,s in json.loads(f.read_text(encoding='utf-8')).items():
+        if k in ('json','csv'): _write(f.with_name(f'{f.name[1:-4]}.{k}'), s)
+    f.unlink()
+
+def _replace(d, name, **texts):
+    "Write NAME.json and NAME.csv, both or neither; in `_alone`"
+    _write(f:=d/f'.{name}.new', json.dumps(texts, ensure_ascii=False))
+    _finish(f)
+
+def _settled(d):
+    "The folder `d`, with what a process that was stopped had still to rename"
+    if any(d.glob('.*.new')):
+        with _alone(d):
+            for f in d.glob('.*.new'): _finish(f)
+    return d
 
 def _target(folder):
     "The folder to write to; an installed package's own is not one"
     d = results_dir(folder)
     if folder is None and not (d.parent.parent/'settings.ini').is_file():
-        raise ValueError("results inside an installed package "
-                         "can't be changed: pass folder=")
+        raise ValueError("results inside an installed package can't be changed: pass folder=")
     if d.exists() and not d.is_dir():
-        raise NotADirectoryError(f'{d.name} is a file, not a '
-                                 'folder: pass another folder=')
+        raise NotADirectoryError(f'{d.name} is a file, not a folder: pass another folder=')
     d.mkdir(parents=True, exist_ok=True)
     return d
 
@@ -245,17 +275,17 @@ def write_results(
 )->Path: # The CSV file
     """Add rows to NAME.csv and their origin to NAME.json, both or neither;
     `ValueError` for rows that don't fit"""
-    if miss:=[o for o in ('date','command','machine',
-                          'versions') if not manifest.get(o)]:
-        raise ValueError(f'manifest of {name}: no {", ".join(miss)}; make it '
-                         'with manifest(command, ...)')
+    if not (isinstance(name, str) and re.fullmatch(r'\w[\w.-]*', name)):
+        raise ValueError(f'{name!r} is no name for results: use letters, digits, dots, - and _, for it names two files')
+    if miss:=[o for o in ('date','command','machine','versions') if not manifest.get(o)]:
+        raise ValueError(f'manifest of {name}: no {", ".join(miss)}; make it with manifest(command, ...)')
     d, df, runs = _target(folder), check_rows(rows, name), []
     run = json.loads(json.dumps(dict(_scrub(manifest), rows=_ids(df))))
-    if merge and (d/f'{name}.csv').exists():
-        df, runs = _merge_rows(read_results(name, d), df), read_manifest(name, d)
-    runs = json.dumps(dict(runs=_merge_runs(runs, run)), indent=1, ensure_ascii=False)
-    _replace((d/f'{name}.json', runs+'\n'),
-             (d/f'{name}.csv', df.to_csv(index=False, lineterminator='\n')))
+    with _alone(_settled(d)):
+        if merge and (d/f'{name}.csv').exists():
+            df, runs = _merge_rows(read_results(name, d), df), read_manifest(name, d)
+        runs = json.dumps(dict(runs=_merge_runs(runs, run)), indent=1, ensure_ascii=False)
+        _replace(d, name, json=runs+'\n', csv=df.to_csv(index=False, lineterminator='\n'))
     return d/f'{name}.csv'
 
 # %% ../nbs/12_results.ipynb #e58a1ae3
@@ -268,10 +298,15 @@ def _sd(v):
 STATS = dict(mean=statistics.fmean, sd=_sd, n=len,
              median=statistics.median, min=min, max=max)
 
+def _columns(*names):
+    "Refuse names that are no columns"
+    for k in names:
+        if k not in COLS: raise ValueError(f'no column {k!r}{_close(k, COLS)}')
+
 def _select(df, **where):
     "Rows that match; a list matches any of its values"
     for k,v in where.items():
-        if k not in COLS: raise ValueError(f'no column {k!r}{_close(k, COLS)}')
+        _columns(k)
         df = df[df[k].isin(v if isinstance(v, (list,tuple)) else [v])]
     return df
 
@@ -298,7 +333,8 @@ def values(
     df = _select(read_results(folder=folder), **where)
     ids = _keys(df)
     if not (ids==key).any():
-        raise ValueError(f'no result {key!r}{_close(key, ids.unique())}')
+        at = ''.join(f', {k}={v!r}' for k,v in where.items())
+        raise ValueError(f'no result {key!r}{at}{_close(key, ids.unique())}')
     _one_kind(df[ids==key], key)
     return df[ids==key].set_index('seed')['value']
 
@@ -312,24 +348,34 @@ def num(
 )->float:
     """The stored number called `key`; a `ValueError` with the closest ones for
     a key that isn't there"""
-    base,_,stat = key.rpartition('.')
+    base,_,stat = str(key).rpartition('.')
     if stat not in STATS or key in set(_keys(read_results(folder=folder))):
         base,stat = key,'mean'
     return STATS[stat](values(base, folder, **where).tolist())
 
 # %% ../nbs/12_results.ipynb #addb41f1
+def _plain(o):
+    "Text that Markdown shows as it is, in one line"
+    s = re.sub(r'([\\`*$<\[\]~^&]|(?<!\w)_|_(?!\w))', r'\\\1', str(o))
+    return ' '.join(s.split())
+
 class ResultTable:
     """A table of texts that a notebook shows as Markdown; the first `n_head`
     columns name the row, `note` is a line below"""
-    def __init__(self, df, n_head=1, note=''):
-        self.df,self.n_head,self.note = df,n_head,note
+    def __init__(self,
+        df, # Texts
+        n_head=1, # Columns that name the row
+        note='', # A line below
+        plain=False # Are they text as it comes, such as names of classes? False: Markdown
+    ):
+        self.df,self.n_head,self.note,self.plain = df,n_head,note,plain
     def __repr__(self): return self._repr_markdown_()
     def _repr_markdown_(self):
         rule = ['---']*self.n_head + ['--:']*(self.df.shape[1]-self.n_head)
-        lines = [[str(o).replace('|', r'\|') for o in r] for r in (self.df.columns,
-                rule, *self.df.values.tolist())]
-        return '\n'.join(f'| {" | ".join(r)} |'
-                         for r in lines) + (f'\n\n{self.note}' if self.note else '')
+        text = _plain if self.plain else lambda o: ' '.join(str(o).splitlines())
+        cells = lambda r: [text(o).replace('|', r'\|') for o in r]
+        lines = cells(self.df.columns), rule, *map(cells, self.df.values.tolist())
+        return '\n'.join(f'| {" | ".join(r)} |' for r in lines) + (f'\n\n{self.note}' if self.note else '')
 
 # %% ../nbs/12_results.ipynb #97e2b574
 def _cell(v, fmt, spread):
@@ -389,6 +435,8 @@ def table(
                                   **TABLES[name]['where']).empty:
         raise ValueError(f'{name}: none of its numbers is stored yet')
     name, rows, labels, where = _paper_table(name, rows, labels, where)
+    _columns(*([rows] if isinstance(rows, str) else rows), cols)
+    if spread not in ('sd','range'): raise ValueError(f"spread={spread!r}: use 'sd' or 'range'")
     df, rows = _select(read_results(name, folder),
                        **where), [rows] if isinstance(rows, str) else list(rows)
     if not len(df):
@@ -402,7 +450,7 @@ def table(
     body = [[*(labels.get(o, o) for o in r), *(text(r, c) for c in tops)]
             for r in _order(df, rows, where)]
     df = pd.DataFrame(body, columns=[labels.get(o, o) for o in (*rows, *tops)])
-    return ResultTable(df, len(rows), _note([*map(len, at.values())], spread))
+    return ResultTable(df, len(rows), _note([*map(len, at.values())], spread), plain=True)
 
 # %% ../nbs/12_results.ipynb #d90d98e1
 _labels = dict(preset='data', std='STD', csg='CSG', acc='accuracy',
@@ -425,6 +473,8 @@ def interval(
 )->tuple: # Mean, lower and upper end
     "Mean and Student's t-interval over seeds; of a single value all three are itself"
     v = [*map(float, v)]
+    if not v or not 0<level<1:
+        raise ValueError(f'{len(v)} values, level={level}: pass at least one value, and a level between 0 and 1')
     m = statistics.fmean(v)
     if len(v)<2: return m,m,m
     from scipy.special import stdtrit
@@ -622,9 +672,9 @@ def plot_verdicts(
         ax.add_patch(plt.Rectangle((x-.45, y-.4), .9, .8, color=_colors[r.verdict],
                                    alpha=.45 if r.n==1 else 1, lw=0))
     ax.set(xlim=(-.5, len(settings)-.5), ylim=(len(claims)-.5, -.5))
-    ax.set_xticks(range(len(settings)), settings, rotation=40, ha='left', fontsize=8)
+    ax.set_xticks(range(len(settings)), settings, rotation=40, ha='left', fontsize=8, parse_math=False)
     ax.xaxis.tick_top()
-    ax.set_yticks(range(len(claims)), [f'{w}: {t}' for w,t in claims], fontsize=8)
+    ax.set_yticks(range(len(claims)), [f'{w}: {t}' for w,t in claims], fontsize=8, parse_math=False)
     ax.tick_params(length=0); ax.spines[:].set_visible(False)
     ax.legend([plt.Rectangle((0,0), 1, 1, color=c) for c in _colors.values()],
               VERDICTS, ncols=4, fontsize=8,
@@ -680,7 +730,7 @@ def _run_again(args):
 
 def _found(d, experiment):
     "What the runs in the folder `d` say: (training, measure) -> value"
-    new = json.loads(next(d.glob('*/summary.json')).read_text())['values']
+    new = json.loads(next(d.glob('*/summary.json')).read_text(encoding='utf-8'))['values']
     new = {_summary[k]:v[0] for k,v in new.items() if k in _summary}
     for f in d.glob('*/measures.csv'):
         df = _read(f).query('experiment == @experiment')
@@ -706,11 +756,11 @@ def rerun(
         what = f'{experiment} of seed {seed}' if experiment else f'seed {seed}'
         raise ValueError(f'{name}.csv has no {what} that a manifest tells of: '
                          'choose another, or repeat its run')
-    if (other:=_version_note(run)) and not anyway:
-        raise ValueError(f'{name}.csv was made with {other}: values may come out '
-                         'otherwise; pass anyway=True to see them')
     with tempfile.TemporaryDirectory() as d:
-        _run_again(_args(name, run, seed, d))
+        args = _args(name, run, seed, d)                       # whether it can be repeated at all comes first
+        if (other:=_version_note(run)) and not anyway:
+            raise ValueError(f'{name}.csv was made with {other}: values may come out otherwise; pass anyway=True to see them')
+        _run_again(args)
         new = _found(Path(d), df['experiment'].iloc[0])
     df = df[[o in run['rows'] for o in _ids(df)]]
     rows = [(r.training, r.measure, r.value, new[r.training, r.measure])
