@@ -7,8 +7,21 @@ __all__ = ['PSI', 'gate_rows', 'apply_gate', 'ideal_gap', 'project', 'in_V_G', '
            'sparsity_grad', 'fixed_gate', 'filter_order', 'show_gate']
 
 # %% ../nbs/00_gate.ipynb #9f01cdb0
-import torch, torch.nn.functional as F
+import operator, torch, torch.nn.functional as F
 from torch import Tensor
+
+# %% ../nbs/00_gate.ipynb #c0de0001
+def _gate(G):
+    "A gate as floating tensor [C,K], or a `ValueError`"
+    G = torch.as_tensor(G)
+    if G.ndim != 2 or not len(G): raise ValueError(f'a gate is a matrix [C,K] of classes x filters, not {[*G.shape]}')
+    return G if G.is_floating_point() else G.float()
+
+def _whole(least=1, **kw):
+    "A `ValueError` for a count that is no whole number, or below `least`"
+    for k,v in kw.items():
+        if not hasattr(v, '__index__') or operator.index(v) < least:
+            raise ValueError(f'{k}={v!r}: pass a whole number, {least} or more')
 
 # %% ../nbs/00_gate.ipynb #a5349ada
 def gate_rows(
@@ -19,12 +32,15 @@ def gate_rows(
 )->Tensor: # gate of each image [B,K]
     """The row of `G` that each label selects (Sec. 3.2); `ValueError` if the
     labels don't fit `G`"""
-    if y.ndim == 1 and not y.is_floating_point(): return G[y.long()]
+    G,y = _gate(G),torch.as_tensor(y)
+    if y.ndim == 1 and not y.is_floating_point():
+        # a GPU isn't waited for, and stops by itself at numbers above C
+        fits = y.is_cuda or not len(y) or 0 <= y.min() and y.max() < len(G)
+        if fits: return G[y.long()]
+        what = f'numbers from {y.min()} to {y.max()}'
+    else: what = f'shape {tuple(y.shape)} of {y.dtype}'
     if y.ndim != 2 or y.shape[1] != len(G):
-        raise ValueError('labels must be class numbers [B] or '
-                         f'weights [B,{len(G)}], got shape '
-                         f'{tuple(y.shape)} of {y.dtype}: pass labels that fit '
-                         f'the gate of {len(G)} classes')
+        raise ValueError(f'labels must be class numbers [B] from 0 to {len(G)-1} or weights [B,{len(G)}], got {what}')
     if not multi_label: return y.to(G.dtype) @ G
     return torch.stack([_union(G, o > 0) for o in y])
 
@@ -51,6 +67,9 @@ def ideal_gap(
 )->dict: # `ce` and `acc`: CSG minus STD; `tv`: mean total variation distance, in [0,1]
     """How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0
     where filters are ideally class-specific"""
+    if logits.ndim != 2 or logits.shape != logits_G.shape or y.shape != logits.shape[:1] or not len(y):
+        raise ValueError(f'pass class scores [B,C] of both paths and labels [B], not {[*logits.shape]}, '
+                         f'{[*logits_G.shape]} and {[*y.shape]}')
     ce  = F.cross_entropy(logits_G, y) - F.cross_entropy(logits, y)
     acc = ((logits_G.argmax(1) == y).float() - (logits.argmax(1) == y).float()).mean()
     tv  = (logits_G.softmax(1) - logits.softmax(1)).abs().sum(1).mean()/2
@@ -81,6 +100,9 @@ def project(
 )->Tensor: # a gate in V_G [C,K]
     """Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN
     or infinite entries"""
+    G = _gate(G)
+    if prev is not None and prev.shape != G.shape:
+        raise ValueError(f'the gate before the step is {[*prev.shape]}, the one after it {[*G.shape]}')
     if not torch.isfinite(G).all():
         raise ValueError('the gate holds NaN or infinite values: lower the '
                          'learning rate or check the images')
@@ -91,14 +113,15 @@ def in_V_G(
     G:Tensor # matrix [C,K]
 )->bool: # True if every entry is in [0,1] and every column's maximum is exactly 1
     "Is `G` a gate (Eq. 2)?"
-    return bool(((G >= 0) & (G <= 1)).all() and (G.amax(0) == 1).all())
+    G = torch.as_tensor(G)
+    return G.ndim == 2 and G.numel() > 0 and bool(((G >= 0) & (G <= 1)).all() and (G.amax(0) == 1).all())
 
 # %% ../nbs/00_gate.ipynb #1d6bd3b1
 def l1_density(
     G:Tensor # gate [C,K]
 )->Tensor: # scalar in [1/C, 1] for a gate in V_G
     "Mean entry of the gate, its L1 norm over CK (Sec. 4.1)"
-    return G.abs().mean()
+    return _gate(G).abs().mean()
 
 def density_interval(
     C:int, # classes
@@ -107,9 +130,10 @@ def density_interval(
 )->tuple: # (1/C, g/(CK))
     """The interval in which the L1-density ends (App. A); `ValueError` if g <
     K, which no gate can meet"""
+    _whole(C=C, K=K)
     g = K if g is None else g
-    if g < K:
-        raise ValueError(f'g={g:g} is below K={K}: each filter keeps '
+    if isinstance(g, str) or not g >= K:
+        raise ValueError(f'g={g} is below K={K}: each filter keeps '
                          f'one class, so pass g >= {K}')
     return 1/C, min(1., g/(C*K))
 
@@ -118,15 +142,17 @@ PSI = dict(l1 = lambda t: t,
            l2 = lambda t: t**2,
            smooth_l1 = lambda t: F.smooth_l1_loss(t, torch.zeros_like(t)))
 
+def _known(psi):
+    if psi not in PSI: raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
+    return psi
+
 def sparsity(
     G:Tensor, # gate [C,K]
     g:float, # upper bound of its L1 norm
     psi:str='l1' # 'l1', 'l2' or 'smooth_l1'
 )->Tensor: # scalar, 0 while the norm is at most g
     "The sparsity regularisation d(|G|_1, g) = psi(ReLU(|G|_1 - g)) (Eq. 2)"
-    if psi not in PSI:
-        raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
-    return PSI[psi](F.relu(G.abs().sum() - g))
+    return PSI[_known(psi)](F.relu(_gate(G).abs().sum() - g))
 
 # %% ../nbs/00_gate.ipynb #d11911db
 def sparsity_grad(
@@ -136,10 +162,9 @@ def sparsity_grad(
 )->Tensor: # gradient [C,K]: the same number everywhere
     """Gradient of `sparsity` on V_G, where entries are at least 0 (at 0 the right
     derivative)"""
-    if psi not in PSI:
-        raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
+    G = _gate(G)
     t = F.relu(G.sum() - g)
-    slope = dict(l1=(t > 0).to(G.dtype), l2=2*t, smooth_l1=t.clamp(max=1))[psi]
+    slope = dict(l1=(t > 0).to(G.dtype), l2=2*t, smooth_l1=t.clamp(max=1))[_known(psi)]
     return slope.expand_as(G)
 
 # %% ../nbs/00_gate.ipynb #4a2eb08f
@@ -151,7 +176,8 @@ def fixed_gate(
 )->Tensor: # gate of zeros and ones [C,K]
     """The hand-made gate of Sec. 4.3 and App. E; `ValueError` if the filters
     don't add up"""
-    if C*m1 + m2 != K or min(m1, m2) < 0:
+    _whole(C=C, K=K); _whole(0, m1=m1, m2=m2)
+    if C*m1 + m2 != K:
         raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not '
                          f'K={K} filters: change m1 or m2')
     own = torch.eye(C).repeat_interleave(m1, 1)
@@ -164,6 +190,7 @@ def filter_order(
     # have
 )->Tensor:
     "Order of the filters that shows whom they serve"
+    G = _gate(G)
     own = G.argmax(0)
     return torch.argsort(own*(len(G)+1.) + G.sum(0)/G.amax(0).clamp(min=1e-12)/len(G))
 
@@ -176,13 +203,16 @@ def show_gate(
 ): # the axis
     "Draw a gate: classes down, filters across, dark is open (Fig. 4a)"
     import matplotlib.pyplot as plt
-    G = G.detach().float().cpu()
+    G = _gate(G).detach().float().cpu()
+    if classes is not None and len(classes) != len(G):
+        raise ValueError(f'{len(classes)} class names for a gate of {len(G)} classes: pass one for each')
     size = min(10, max(3, G.shape[1]/10)), min(8, max(2, len(G)/5))
     if ax is None: ax = plt.subplots(figsize=size, layout='constrained')[1]
     ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys',
               vmin=0, vmax=1, aspect='auto',
               interpolation='nearest')
-    ax.set(xlabel='filter', ylabel='class',
-           title=title or f'density {l1_density(G):.3f}')
-    if classes is not None: ax.set_yticks(range(len(G)), classes, fontsize=7)
+    ax.set(xlabel='filter', ylabel='class')
+    ax.set_title(title or f'density {l1_density(G):.3f}', parse_math=False)
+    # a name may hold $, which is no formula
+    if classes is not None: ax.set_yticks(range(len(G)), [*map(str, classes)], fontsize=7, parse_math=False)
     return ax

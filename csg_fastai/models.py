@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['resnet_cifar', 'resnet20', 'resnet50_cifar', 'resnet101_cifar', 'alexnet_cifar', 'digit_net', 'create_net', 'Place',
-           'find_place', 'params_below']
+           'class_scores', 'find_place', 'params_below']
 
 # %% ../nbs/03_models.ipynb #5c6dafdf
-import difflib, sys, torch
+import difflib, re, sys, torch, warnings
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
+from .gate import _whole
 
 # %% ../nbs/03_models.ipynb #1979ba4c
 def _norm(norm, n):
@@ -59,6 +62,7 @@ def resnet_cifar(
     norm:str='batch', # 'batch' or 'group'
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
     "CIFAR ResNet of `depth` 6n+2 with 1x1-convolution shortcuts (paper App. B)"
+    _whole(depth=depth, c=c, in_ch=in_ch, width=width)
     n, rest = divmod(depth-2, 6)
     if n < 1 or rest:
         raise ValueError("a CIFAR ResNet has depth 6n+2 (20, 32, "
@@ -82,6 +86,7 @@ def resnet20(c:int=10, **kw)->nn.Module:
 def _resnet_cifar_tv(name, c):
     "torchvision's ResNet `name` with a stem for 32-pixel images"
     import torchvision
+    _whole(c=c)
     net = torchvision.models.get_model(name, weights=None, num_classes=c)
     net.conv1, net.maxpool = _init(nn.Conv2d(3, 64, 3, padding=1,
                                              bias=False)), nn.Identity()
@@ -99,6 +104,7 @@ def resnet101_cifar(c:int=10)->nn.Module:
 def alexnet_cifar(c:int=10)->nn.Module:
     """AlexNet for 32-pixel images as in the correlation study (paper Sec. 4.3),
     256 filters in the last convolution"""
+    _whole(c=c)
     def conv(ni, nf, pad):
         return [nn.Conv2d(ni, nf, 3, padding=pad), nn.ReLU(inplace=True)]
     def lin(ni, nf): return [nn.Dropout(0.6), nn.Linear(ni, nf), nn.ReLU(inplace=True)]
@@ -118,6 +124,7 @@ def digit_net(
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
     """Four 3x3 convolutions, global average pool, linear: for small grey images.
     The last map is [B,K,H/2,W/2]"""
+    _whole(c=c, K=K, in_ch=in_ch)
     body = nn.Sequential(_conv(in_ch,16,norm=norm), _conv(16,32,stride=2,norm=norm),
                          _conv(32,32,norm=norm), _conv(32,K,norm=norm))
     parts = OrderedDict(body=body, pool=nn.AdaptiveAvgPool2d(1),
@@ -134,7 +141,7 @@ for _d in (32,44,56,110):
 # %% ../nbs/03_models.ipynb #3aa21bcd
 def _close(name, names):
     "Say which of `names` are spelled like `name`"
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), list(names), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ''
 
 # %% ../nbs/03_models.ipynb #bf60a798
@@ -183,9 +190,15 @@ def create_net(
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
     """The network called `name` for `c` classes, with random weights unless asked
     for others"""
-    if name in _own: return _own[name](c=c, **kw)
-    if name.startswith('timm:'): return _timm_net(name[5:], c, **kw)
-    return _torchvision_net(name, c, **kw)
+    _whole(c=c)
+    timm_name = str(name).removeprefix('timm:')
+    try:
+        if name in _own: return _own[name](c=c, **kw)
+        if timm_name != name and isinstance(name, str): return _timm_net(timm_name, c, **kw)
+        return _torchvision_net(name, c, **kw)
+    except (KeyError, TypeError, RuntimeError) as e:
+        given = ', '.join(f'{k}={v!r}' for k,v in kw.items())
+        raise ValueError(f"{name!r} can't be built with {given}: {type(e).__name__}: {e}") from e
 
 # %% ../nbs/03_models.ipynb #ae4bbd37
 @dataclass
@@ -198,6 +211,8 @@ class Place:
     K:int=None # Filters, the map's channels
     size:tuple=None # (H,W) of the map for the batch it was found with
     op:str=field(default='', compare=False) # The operation that made the map
+    # Does an operation follow that has a kink at zero (max pool, ReLU)?
+    kink:bool=field(default=False, compare=False, repr=False)
     def __str__(self):
         at = 'before' if self.when=='in' else 'after'
         end = (' and the ReLU that follows' if self.relu
@@ -206,14 +221,17 @@ class Place:
         return f"gate {at} `{self.name}`{end}, K={self.K} filters{size}"
 
 # %% ../nbs/03_models.ipynb #a7da89af
-def _after_relu(x, fn):
-    "fn(relu(x)) such that a ReLU that follows changes neither value nor gradient"
-    m = torch.relu(x)
-    y = fn(m)
-    if y is None or not (torch.is_grad_enabled() and y.requires_grad): return y
-    # the smallest that float16 has at all
-    eps = 2**-24 if y.dtype==torch.float16 else torch.finfo(y.dtype).tiny
-    return y + ((m > 0) & (y == 0)).to(y.dtype) * eps
+def _smallest(t): return 2**-24 if t.dtype==torch.float16 else torch.finfo(t.dtype).tiny # 2^-24: all that float16 has
+
+def _after_relu(m, y):
+    "The gated map `y` of `m`, such that a ReLU that follows lets the gradient through"
+    return y + ((m > 0) & (y == 0)).to(y.dtype) * _smallest(y)
+
+def _at_kink(m, y):
+    "The gated map `y` of `m`, with filters that are shut as if their gate were next to nothing"
+    if y.shape!=m.shape: return y
+    shut = (y == 0).flatten(2).all(2)[...,None,None]
+    return y + shut * m.detach() * (_smallest(y) * 2**(8 if y.dtype==torch.float16 else 16))
 
 # %% ../nbs/03_models.ipynb #d7c6245c
 @patch
@@ -222,7 +240,12 @@ def hook(self:Place,
     fn:callable, # Map [B,K,H,W] -> map of the same shape; None leaves the map as it is
 ): # Handle; its `remove()` undoes the hook
     "Replace the map `m` by `fn(m)` in every forward of `model`"
-    f = (lambda x: _after_relu(x, fn)) if self.relu else fn
+    def f(m):
+        if self.relu: m = torch.relu(m)
+        y = fn(m)
+        if y is None or not (torch.is_grad_enabled() and y.requires_grad): return y
+        if self.kink: y = _at_kink(m, y)
+        return _after_relu(m, y) if self.relu else y
     def pre(m, a):
         y = f(a[0])
         return None if y is None else (y, *a[1:])
@@ -273,7 +296,7 @@ def _tensors(o):
     if isinstance(o, dict): o = list(o.values())
     return [t for x in o for t in _tensors(x)] if isinstance(o, (list,tuple)) else []
 
-def _key(t): return id(t), t._version
+def _key(t): return id(t), 0 if t.is_inference() else t._version
 
 # %% ../nbs/03_models.ipynb #a550c5fc
 @dataclass
@@ -342,13 +365,14 @@ def watch(self:_Trace, name, m):
 
 # %% ../nbs/03_models.ipynb #d19f06fd
 def _run(model, xb, place=None, fn=None, **kw):
-    "Trace one forward of `model`, with `fn` hooked at `place`"
+    "Trace one forward of `model`, with `fn` hooked at `place`; every run draws the same random numbers"
     xb = tuple(x.clone() if isinstance(x, torch.Tensor) else x for x in xb)
+    devs = {t.device.index for t in _tensors(xb) if t.device.type=='cuda'}
     tr,hs = _Trace(xb, **kw),[]
     try:
         for n,m in model.named_modules(): hs += tr.watch(n, m)
         if place: hs.append(place.hook(model, fn))
-        with tr: tr.res = model(*xb)
+        with torch.random.fork_rng(devs), tr: tr.res = model(*xb)
     finally:
         for h in hs: h.remove()
     return tr
@@ -374,6 +398,17 @@ def _full_conv(op):
 def _learned(op):
     return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
 
+def _spatial(op):
+    "A convolution that mixes the positions of a map, and is no linear layer in disguise?"
+    if 'conv' not in op.name or all(map(_vector, op.xs)): return False
+    wide = any(w.ndim>2 and w.shape[2:].numel()>1 for w in op.ws)
+    return wide and not (op.maps and _full_conv(op))
+
+def _kink(op):
+    "Does the slope of `op` at zero depend on the side?"
+    return bool(re.search('max|min|relu|selu|abs|clamp|hardtanh|threshold|topk|sort|kthvalue|median|quantile', op.name)
+                and not re.search('soft|arg', op.name))
+
 # %% ../nbs/03_models.ipynb #4e3ad013
 def _made(ops):
     "For each value the number of the operation that made it"
@@ -387,6 +422,14 @@ def _ancestors(ops, keys):
         i = made.get(todo.pop())
         if i is not None and i not in seen: seen.add(i); todo += ops[i].ins
     return sorted(seen)
+def _below(ops, keys, through=lambda op: True):
+    "Numbers of the operations that the values `keys` go into, directly or `through` others"
+    keys,found = set(keys),[]
+    for i,o in enumerate(ops):
+        if not keys.intersection(o.ins): continue
+        found.append(i)
+        if through(o): keys.update(o.outs)
+    return found
 
 # %% ../nbs/03_models.ipynb #6429e6b4
 def _map_end(ops, anc):
@@ -400,22 +443,24 @@ def _map_end(ops, anc):
     return pools[-1] if pools else flats[0] if flats else None
 
 # %% ../nbs/03_models.ipynb #b743de7a
-def _ask(why, fix=''):
-    "The one error of the finder: says why and asks for `layer=`"
-    do = "Name the layer whose output is the last map (layer='NAME')"
-    return ValueError(f"found no place for the gate: {why}. {do}{fix}.")
+def _ask(why, do="Name the layer whose output is the last map (layer='NAME')"):
+    "The one error of the finder: says why and what to do"
+    return ValueError(f"found no place for the gate: {why}. {do}.")
+
+_WRAP = ("Let all class scores come from one last map: in the model write `self.last = nn.Identity()`, `x = self.last(x)` "
+         "around it, before its pool, and pass layer='last'")
 
 # %% ../nbs/03_models.ipynb #73189925
-def _mixer(ops, anc, end):
-    """The operation whose input is to be gated: `end`, or the class convolution
-    before it"""
+def _mixer(ops, anc, end, C):
+    """The operation whose input is to be gated: `end`, or the convolution up to it
+    that makes the `C` class scores"""
     after = [i for i in anc if i>end and _learned(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
         raise _ask("the layers after the last map don't read one vector an "
                    "image (is it a transformer?)")
-    before = [i for i in anc if i<end and _learned(ops[i])]
-    if before and ops[before[-1]].name=='conv2d': return before[-1]
+    before = [i for i in anc if i<=end and _learned(ops[i])]
+    if before and ops[before[-1]].name=='conv2d' and ops[before[-1]].out.shape[1]==C: return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
 
 # %% ../nbs/03_models.ipynb #1ff29c80
@@ -430,6 +475,42 @@ def _keeps_channels(op, g):
     if b.shape[:1]!=(B,) or b.numel() % (B*K): return False
     return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1),
                           rtol=1e-3, atol=1e-6)
+
+# %% ../nbs/03_models.ipynb #f108ecc2
+def _named_tensors(o, name=''):
+    "All tensors in a model's output, each with the name that it has there"
+    if isinstance(o, torch.Tensor): return [(name, o)]
+    if isinstance(o, Mapping): items = o.items()
+    elif isinstance(o, (list,tuple)): items = zip(getattr(o, '_fields', [name]*len(o)), o)
+    else: items = [(k,v) for k,v in getattr(o, '__dict__', {}).items() if isinstance(v, torch.Tensor)]
+    return [p for n,x in items for p in _named_tensors(x, str(n))]
+
+_SCORES = ['logits','scores','class_logits','class_scores','cls_logits','cls_scores','cls_score','logit','score',
+           'predictions','prediction','preds','pred','outputs','output','out','cls','y_hat']
+
+def class_scores(
+    out, # What a model returned: a tensor, or several in a tuple, dict or object
+    n_classes:int=None # C, to choose by; None: unknown
+)->torch.Tensor: # Class scores [B,C]
+    "The class scores in a model's output, chosen by name and by C; `ValueError` if that leaves a doubt"
+    if n_classes is None and isinstance(out, torch.Tensor) and out.ndim==2 and out.shape[1]>1: return out
+    every = _named_tensors(out)
+    ts = [p for p in every if p[1].ndim==2 and p[1].is_floating_point()]
+    for fits in (lambda n,t: t.shape[1]>1, lambda n,t: t.shape[1]==n_classes, lambda n,t: n.lower() in _SCORES):
+        ts = [p for p in ts if fits(*p)] or ts
+    ts.sort(key=lambda p: _SCORES.index(p[0].lower()) if p[0].lower() in _SCORES else 0)
+    if ts and ts[0][0].lower() in _SCORES: ts = ts[:1]
+    sizes = sorted({t.shape[1] for _,t in ts})
+    shapes = ', '.join(str([*t.shape]) for _,t in every) or f'a {type(out).__name__}'
+    if not ts: why = f"the model returns {shapes}, not one row of class scores [B,C] per image"
+    elif len(sizes) > 1: why = f"the model returns {shapes}: pass n_classes=C, or return the class scores as dict(logits=...)"
+    elif sizes[0] < max(2, n_classes or 0):
+        why = f"the model gives {sizes[0]} scores per image for {n_classes or 'several'} classes: " \
+              f"it needs one score for each class, {n_classes or 'at least 2'} outputs in its last layer"
+    else: return ts[0][1]
+    raise ValueError(why)
+
+_logits = class_scores
 
 # %% ../nbs/03_models.ipynb #3b3c8c3e
 def _chain(ops, i):
@@ -470,13 +551,8 @@ def _rel(a, b):
     if a.shape!=b.shape or not a.isfinite().all(): return float('inf')
     return ((a-b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
 
-# %% ../nbs/03_models.ipynb #f108ecc2
-def _logits(o):
-    "The class scores [B,C] in a model's output"
-    return next((t for t in _tensors(o) if t.ndim==2), None)
-
 # %% ../nbs/03_models.ipynb #a430cfda
-def _probe(model, xb, tr, i, place):
+def _probe(model, xb, tr, i, place, C):
     """Relative difference between the gate at `place` and the gate on what enters
     operation `i`"""
     (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0],
@@ -488,7 +564,7 @@ def _probe(model, xb, tr, i, place):
     at = {j+c for j,o in enumerate(tr.ops) if any(k==key for _,k in o.maps)
           and key not in o.outs}
     ref = _run(model, xb, place, lambda m: (m+noise)*1, gate_at=at, g=g)
-    pairs = [(r.ops[i+c].maps, _logits(r.res)) for r in (got,ref)]
+    pairs = [(r.ops[i+c].maps, class_scores(r.res, C)) for r in (got,ref)]
     if not (pairs[0][0] and pairs[1][0]): return float('inf')
     return max(_rel(pairs[0][0][0][0], pairs[1][0][0][0]),
                _rel(pairs[0][1], pairs[1][1]))
@@ -496,7 +572,7 @@ def _probe(model, xb, tr, i, place):
 # %% ../nbs/03_models.ipynb #fa5164b3
 def _sized(tr, p):
     "`p` with the number of filters and the size of its map"
-    t = next(t for n,w,t,_ in tr.mods if n==p.name and w==p.when)
+    t = next((t for n,w,t,_ in tr.mods if n==p.name and w==p.when), None)
     if t is None or t.ndim!=4:
         what = 'no tensor' if t is None else f"a tensor of shape {tuple(t.shape)}"
         raise ValueError(f"layer `{p.name}` gives {what}, not a map [B,K,H,W]: "
@@ -505,38 +581,88 @@ def _sized(tr, p):
     return p
 
 # %% ../nbs/03_models.ipynb #f60b270a
-def _no_owner(tr, i):
-    "The error for a map that no module returns or reads"
-    made,key = _made(tr.ops),_chain(tr.ops, i)[0]
-    src = tr.ops[made[key]].name if key in made else 'input'
-    why = (f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so "
-           "no module that runs once has it")
-    return _ask(why, ' or write the activation as a module, nn.SiLU() for F.silu')
+def _maker(tr, key):
+    "The module that made a value, or whose output the value was made from"
+    made = _made(tr.ops)
+    while True:
+        names = [n for n,w,_,k in tr.mods if w=='out' and k==key and n]
+        if names: return f'`{names[-1]}`'
+        if key not in made or not tr.ops[made[key]].ins: return 'its input'
+        key = tr.ops[made[key]].ins[0]
+
+def _around(tr, keys, C):
+    "Who made what the class scores see besides the values `keys`; None if nothing goes around these"
+    made,below = _made(tr.ops),set(_below(tr.ops, keys))
+    for i in _ancestors(tr.ops, [_key(class_scores(tr.res, C))]):
+        past = [k for k in tr.ops[i].ins if made.get(k) not in below and k not in keys]
+        if i in below and past: return _maker(tr, past[0])
+
+def _several(name, past):
+    return f"with the gate shut at {name} the class scores still see the image, through {past}"
 
 # %% ../nbs/03_models.ipynb #15247288
-def _last_map(tr):
+def _last_map(tr, C=None):
     "The number of the operation whose input is to be gated"
-    out = _logits(tr.res)
-    if out is None:
-        raise _ask("the model doesn't return one row of class scores an image")
+    out = class_scores(tr.res, C)
+    if not out.isfinite().all():
+        raise _ask("the model gives NaN or infinite class scores for these images", 'Check the weights and the images')
+    plain = isinstance(tr.res, (list,tuple)) and not hasattr(tr.res, '_fields')
+    if plain and any(_learned(tr.ops[j]) for j in _below(tr.ops, [_key(out)])):
+        raise _ask("several outputs have the size of the class scores", 'Return the class scores as dict(logits=...)')
     anc = _ancestors(tr.ops, [_key(out)])
     end = _map_end(tr.ops, anc)
     if end is None:
         raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
-    i = _mixer(tr.ops, anc, end)
+    i = _mixer(tr.ops, anc, end, out.shape[1])
     t,key = tr.ops[i].maps[0]
     if not any(_learned(tr.ops[j]) for j in _ancestors(tr.ops, [key])):
-        raise _ask("no convolution makes a map")
+        around = any(_spatial(tr.ops[j]) for j in anc)
+        raise _ask("the class scores see the images also past all maps", _WRAP) if around else _ask("no convolution makes a map")
     if _keeps_channels(tr.ops[i], _rand_gate(t)): return i
     raise _ask(f"`{tr.ops[i].name}` mixes channels (channels last?)")
 
 # %% ../nbs/03_models.ipynb #8c88f038
-def _unnamed(model, xb, tr):
+def _values(tr, p):
+    "The values of the map at the place `p`"
+    key = next(k for n,w,_,k in tr.mods if n==p.name and w==p.when)
+    return [k for o in tr.ops if key in o.ins for k in o.outs] if p.relu else [key]
+
+def _others(xb):
+    "Other images: all pixels of each input change places"
+    g = torch.Generator().manual_seed(2)
+    def other(x):
+        if not isinstance(x, torch.Tensor) or x.ndim!=4: return x
+        if (x==x.flatten()[0]).all(): return torch.rand(x.shape, generator=g).to(x)
+        return x.flatten()[torch.randperm(x.numel(), generator=g).to(x.device)].reshape(x.shape)
+    return tuple(map(other, xb))
+
+def _leaks(model, xb, p, C):
+    "Does the gate at `p`, shut everywhere, leave scores that differ between images?"
+    a,b = (class_scores(_run(model, x, p, torch.zeros_like).res, C) for x in (xb, _others(xb)))
+    top = a.nan_to_num().abs().max().item()
+    return not torch.allclose(a, b, rtol=0, atol=8*torch.finfo(a.dtype).eps*top, equal_nan=True)
+
+# %% ../nbs/03_models.ipynb #c0de0301
+def _unnamed(model, xb, tr, C):
     "The first candidate that passes the proof"
-    i = _last_map(tr)
-    for p in _candidates(tr, i):
-        if _probe(model, xb, tr, i, _sized(tr, p)) < 1e-4: return p
+    i = _last_map(tr, C)
+    p = next((p for p in _candidates(tr, i) if _probe(model, xb, tr, i, _sized(tr, p), C) < 1e-4), None)
+    keys = _values(tr, p) if p else _chain(tr.ops, i)[:1]
+    name = f'`{p.name}`' if p else _maker(tr, keys[0])
+    anc = _ancestors(tr.ops, [_key(class_scores(tr.res, C))])
+    conv = next((tr.ops[j] for j in _below(tr.ops, keys) if j in anc and _spatial(tr.ops[j])), None)
+    past = _around(tr, keys, C)
+    if conv: raise _ask(f"behind {name} follows the convolution {_maker(tr, conv.outs[0])}, so its map is not the last", _WRAP)
+    if past and (not p or _leaks(model, xb, p, C)): raise _ask(_several(name, past), _WRAP)
+    if p: return p
     raise _no_owner(tr, i)
+
+def _no_owner(tr, i):
+    "The error for a map that no module returns or reads"
+    made,key = _made(tr.ops),_chain(tr.ops, i)[0]
+    src = tr.ops[made[key]].name if key in made else 'input'
+    return _ask(f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so no module that runs once has it",
+                _WRAP)
 
 # %% ../nbs/03_models.ipynb #3e7eadca
 def _layer_name(model, layer):
@@ -546,7 +672,7 @@ def _layer_name(model, layer):
         for n,m in names.items():
             if m is layer: return n
         raise ValueError("`layer` is a module, but not one of this model")
-    if layer in names: return layer
+    if isinstance(layer, str) and layer in names: return layer
     raise ValueError(f"the model has no layer {layer!r}"
                      + (_close(str(layer), names) or _children(model)))
 
@@ -557,7 +683,7 @@ def _children(model, n=8):
     return f"; use one of {', '.join(names[:n])}{', ...'*(len(names) > n)}, or inside"
 
 # %% ../nbs/03_models.ipynb #bff4b343
-def _named(model, tr, layer):
+def _named(model, xb, tr, layer, C):
     "The place that `layer` names, checked"
     p = Place(layer.name, layer.when, layer.relu) if isinstance(layer,
             Place) else Place(_layer_name(model, layer))
@@ -572,25 +698,53 @@ def _named(model, tr, layer):
     p.relu = (p.relu or (p.when=='out' and bool(users)
                          and set(users) <= {'relu','relu_'}))
     p.op = next((o.name for o in tr.ops if key in o.outs), '')
+    past = _around(tr, _values(tr, p), C)
+    if past and _leaks(model, xb, p, C): warnings.warn(f"layer={p.name!r}: {_several('this layer', past)}; name one that all of it passes")
     return p
+
+# %% ../nbs/03_models.ipynb #c0de0302
+def _check_model(model):
+    "One clear line for a model that can't be watched"
+    if not isinstance(model, nn.Module): why = f"a {type(model).__name__} is no network: pass an nn.Module (learn.model of a Learner)"
+    elif any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        why = "a TorchScript model can't be watched or gated: use the Python model that it was made from"
+    elif hasattr(model, '_orig_mod'): why = "a model from torch.compile ignores the gate: train the plain model and compile it afterwards"
+    elif any(is_lazy(t) for m in model.modules() for t in [*m._parameters.values(), *m._buffers.values()]):
+        why = "the model has lazy layers without weights: run model(xb) once before its optimizer is made"
+    else: return
+    raise ValueError(why)
+
+def _inputs(model, xb):
+    "Two images of each input, on the model's device, floating ones in its precision"
+    w = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    xs = tuple(xb) if isinstance(xb, (tuple,list)) else (xb,)
+    n = next((len(x) for x in _tensors(xs) if x.ndim), 0)
+    if not n: raise ValueError("xb holds no image: pass a batch of them as a tensor [B,ch,H,W]")
+    def two(x):
+        if not isinstance(x, torch.Tensor): return x
+        if x.ndim and len(x)==n: x = torch.cat([x[:2]]*2)[:2]
+        return x.to(w.device, w.dtype if x.is_floating_point() else x.dtype)
+    return tuple(map(two, xs))
 
 # %% ../nbs/03_models.ipynb #69a3b75d
 def find_place(
     model:nn.Module, # Any CNN that gives class scores [B,C]
     xb, # Images [B,ch,H,W], or the tuple of the model's inputs; two images are used
     layer=None, # Dotted name, module or `Place`, to choose for yourself
+    n_classes:int=None, # C, which tells class scores from other outputs; None: unknown
 )->Place: # Where the gate multiplies
     """The last map before channels are mixed into class scores (Sec. 3.1), proved
-    by a random gate; else `ValueError`"""
-    if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
-        raise ValueError("a TorchScript model can't be watched or gated: use the "
-                         "Python model that it was made from")
-    dev = next((p.device for p in model.parameters()), torch.device('cpu'))
-    xs = xb if isinstance(xb, (tuple,list)) else (xb,)
-    xb = tuple(x[:2].to(dev) if isinstance(x, torch.Tensor) else x for x in xs)
+    by a random gate and a shut one; else `ValueError`"""
+    _check_model(model)
+    xb = _inputs(model, xb)
     with _untouched(model):
-        tr = _run(model, xb)
-        return _unnamed(model, xb, tr) if layer is None else _named(model, tr, layer)
+        try: tr = _run(model, xb)
+        except Exception as e:
+            took = ', '.join(f'{[*t.shape]} of {t.dtype}' for t in _tensors(xb)) or f'a {type(xb[0]).__name__}'
+            raise RuntimeError(f"the model can't take xb, {took}: {[*str(e).splitlines(), ''][0]}") from e
+        p = _unnamed(model, xb, tr, n_classes) if layer is None else _named(model, xb, tr, layer, n_classes)
+        p.kink = any(_kink(tr.ops[i]) for i in _below(tr.ops, _values(tr, p), through=lambda o: not o.ws))
+    return p
 
 # %% ../nbs/03_models.ipynb #404ac1ae
 def params_below(
