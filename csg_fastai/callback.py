@@ -7,7 +7,7 @@ __all__ = ['CHECKS', 'FAULTS', 'CSG', 'check_args', 'CSGMetric', 'untouched', 's
            'one_class_has_most', 'not_recovered', 'classes_without', 'filters_know_nothing', 'filters_disagree',
            'spread_loader', 'ask_filters', 'try_ask']
 
-# %% ../nbs/01_callback.ipynb #ec657e39
+# %% ../nbs/01_callback.ipynb #4a88af8a
 import json, math, random, warnings, weakref
 from fastai.basics import *
 from fastai.callback.mixup import MixHandler
@@ -17,7 +17,7 @@ from numbers import Integral, Real
 from safetensors.torch import save_file, safe_open
 from .gate import *
 from .gate import _project
-from .models import find_place, Place, _logits, _untouched
+from .models import class_scores, find_place, Place, _untouched
 from .schedule import *
 
 # %% ../nbs/01_callback.ipynb #f5cd7c00
@@ -140,7 +140,7 @@ def fit(self:Learner, n_epoch, lr=None, wd=None, cbs=None, reset_opt=False, star
         for o in csgs: o.leave(self); self.csg = o
     for o in csgs: o.last_word(self)
 
-# %% ../nbs/01_callback.ipynb #02728a27
+# %% ../nbs/01_callback.ipynb #dfbfb1ed
 class _Path(int):
     "0 or 1 that prints as STD or CSG"
     def __repr__(self): return 'CSG' if self else 'STD'
@@ -152,6 +152,11 @@ def _columns(self:CSG):
     return [CSGMetric(partial(now, k), k) for k in ['path', 'ce', 'penalty', 'density', *['leak']*(self.leak > 0)]]
 
 @patch
+def _module(self:CSG, model, name):
+    try: return model.get_submodule(name)
+    except AttributeError: raise ValueError(f'no module {name!r} in the model: its parts are {", ".join(n for n, _ in model.named_children())}') from None
+
+@patch
 def before_fit(self:CSG):
     "Plan the gated epochs; add the columns path, ce, penalty, density and leak to Recorder"
     self.leave(self.learn)
@@ -161,6 +166,7 @@ def before_fit(self:CSG):
     if len(self.learn._grab_cbs(CSG)) > 1: raise ValueError('two CSG callbacks in one fit: pass it to the Learner or to fit, once')
     if not len(self.dls.train): raise ValueError('the training loader is empty (no full batch): pass more images, a smaller bs, or drop_last=False')
     self.epochs = list(range(self.n_epoch)) if self.scheme == 'joint' else csg_epochs(self.n_epoch, self.period, self.n_csg, self.warmup)
+    for o in [*(self.std_layers or []), *(self.csg_layers or [])]: self._module(get_model(self.learn.model), o)
     if self.resumed is None: self.history = []
     self.outcome, self.telling, self.planned, self.n_step = {}, False, self.n_epoch, 0
     self.learn.metrics = list(self.learn.metrics) + self._columns()
@@ -216,27 +222,22 @@ def leaking(self:CSG):
 @patch
 def _hook(self:CSG, fn): self.unhook(); self.handle = self.place.hook(get_model(self.learn.model), fn)
 
-# %% ../nbs/01_callback.ipynb #81866a18
-@patch
-def _n_scores(self:CSG, model):
-    "Class scores that the model gives"
-    with _untouched(model): return _logits(model(*[x[:2] for x in self.learn.xb])).shape[-1]
-
+# %% ../nbs/01_callback.ipynb #b8b47e97
 @patch
 def _n_classes(self:CSG, model):
     "C: `n_classes`, or that of the data; the model must give a score for each"
-    n, C = self._n_scores(model), self.n_classes or getattr(self.learn.dls, 'c', None)
-    if not C or not isinstance(C, Integral): C = n
-    if C == n > 1: return n
-    do = 'give the model an output for each class' + ('' if self.n_classes or n < 2 else f' (n_out={C}), or pass n_classes={n} for a gate with a row for each score')
-    raise ValueError(f'the model gives {n} class score{"s"*(n != 1)}, and there are {C} classes: {do}')
+    C = self.n_classes or getattr(self.learn.dls, 'c', None)
+    C = C if isinstance(C, Integral) else None
+    with _untouched(model): n = class_scores(model(*[x[:2] for x in self.learn.xb]), C).shape[1]
+    if C in (None, n): return n
+    raise ValueError(f'the model gives {n} class scores, and there are {C} classes: give the model an output for each class (n_out={C}), or pass n_classes={n} for a gate with a row for each score')
 
 @patch
 def _setup(self:CSG):
     "Find the gate's place; make or check the gate; make its optimizer"
     model = get_model(self.learn.model)
     C = self._n_classes(model)
-    self.place = find_place(model, self.learn.xb, self.layer)
+    self.place = find_place(model, self.learn.xb, self.layer, C)
     if self.of is not None and self.of() is not model: self.G = self.given
     self.of = weakref.ref(model)
     want = C, self.place.K
@@ -441,7 +442,7 @@ def after_train(self:CSG):
     if self.leak: row['leak'] = self._mean(self.leak_sum)
     self.history.append(row)
 
-# %% ../nbs/01_callback.ipynb #8f00bf38
+# %% ../nbs/01_callback.ipynb #09a33f25
 @patch
 def _freeze(self:CSG, names):
     "Train only the parameters in the named modules; None: all that were trainable before the fit"
@@ -453,11 +454,6 @@ def _freeze(self:CSG, names):
         p.requires_grad_(was and p in train)
         if not p.requires_grad: p.grad = None
     if self.frozen_bn == 'eval': self._bn_eval(model)
-
-@patch
-def _module(self:CSG, model, name):
-    try: return model.get_submodule(name)
-    except AttributeError: raise ValueError(f'no module {name!r} in the model: its parts are {", ".join(n for n, _ in model.named_children())}') from None
 
 @patch
 def _bn_eval(self:CSG, model):
