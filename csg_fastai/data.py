@@ -1046,8 +1046,9 @@ def _is_file(o): return isinstance(o, (str,Path)) and os.path.isfile(o)
 def _steps(tl):
     "How many transforms of `tl` lead from an item to the name of its file; None where there is no file"
     o,n = _raw(tl, 0),None
-    for k,f in enumerate([noop, *tl.tfms.fs]):
-        if _is_file(o:=f(o)): n = k
+    with suppress(Exception):                                                # the file itself may be broken
+        for k,f in enumerate([noop, *tl.tfms.fs]):
+            if _is_file(o:=f(o)): n = k
     return n
 
 def _item_bytes(o):
