@@ -188,8 +188,9 @@ def _check_torch_dl(dl):
 
 def _draws(dl):
     "Does a PyTorch loader's sampler give another order each time?"
-    s = dl.batch_sampler or dl.sampler
-    return not isinstance(dl.dataset, IterableDataset) and list(islice(s, 100)) != list(islice(s, 100))
+    if isinstance(dl.dataset, IterableDataset): return False
+    s = dl.sampler if dl.batch_sampler is None else dl.batch_sampler
+    return list(islice(s, 100)) != list(islice(s, 100))
 
 def _ordered(dl):
     """`dl` with every image once, in the set's own order and unaugmented; `ValueError`
@@ -470,6 +471,7 @@ def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
             for b in progress_bar(dl, leave=False) if bar else dl:
                 xs,y = _split_batch(b, getattr(dl, 'n_inp',
                                                1) if isinstance(dl, FastaiDL) else 1)
+                if not y.numel(): continue
                 xs = _feed(xs, dev, dtype)
                 if place is None:
                     place = _place(model, xs, layer)
@@ -628,7 +630,7 @@ def collect(
 )->Activations:
     """One pass over `dl` on the plain path, in evaluation mode; model and loader
     are left as they were"""
-    if top != int(top) or top < 0:
+    if top not in range(2**31):
         raise ValueError(f'top={top!r}: pass how many images to keep, 0 or more')
     if by not in ('mean','max'): raise ValueError(f"by={by!r}: use 'mean' or 'max'")
     model,dl = _model_of(learn),_default_dl(learn, dl)

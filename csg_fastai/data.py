@@ -198,9 +198,9 @@ def like(self:TensorImages, items):
     label) tuples keep their labels"""
     y = None
     if not isinstance(items, (Tensor,np.ndarray)):
-        if items and isinstance(items[0], tuple):
+        if len(items) and isinstance(items[0], tuple):
             items,y = (list(o) for o in zip(*items))
-        items = torch.stack([_to_image(o, self.images) for o in items])
+        items = torch.stack([_to_image(o, self.images) for o in items]) if len(items) else self.images[:0]
     return TensorImages(check_images(items), y if y is None else torch.stack(y),
                         self.vocab, loss_func=self.loss_func)
 
@@ -228,7 +228,8 @@ def check_images(
     name:str='images' # What to call them in an error
 )->Tensor: # [N,C,H,W], uint8 or float32
     "Images as a tensor, or a `ValueError` that says what is wrong with them"
-    x = torch.as_tensor(x)
+    try: x = torch.as_tensor(x)
+    except (TypeError,ValueError,RuntimeError) as e: raise ValueError(f'{name}: no array of pixels ({e})') from None
     if x.ndim==3: x = x[:,None]
     if x.ndim!=4: raise ValueError(f'{name}: expected [N,C,H,W], got {list(x.shape)}')
     if x.shape[-1] in (1,3) and x.shape[1]>4:
@@ -251,7 +252,7 @@ def check_labels(
 )->Tensor: # int64 [N] or float32 [N,c]
     "Labels as a tensor, or a `ValueError` that says what is wrong with them"
     try: y = torch.as_tensor(y)
-    except (TypeError,ValueError): raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
+    except (TypeError,ValueError,RuntimeError): raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
     if y.ndim==0 or len(y)!=n: raise ValueError(f'{name}: {y.numel()} labels for {n} images')
     if y.is_floating_point(): return _check_weights(y.float(), c, name)
     if y.ndim!=1:
@@ -304,11 +305,19 @@ def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean
         raise ValueError(f'bs={bs} but only {len(train)} training images: with '
                          'drop_last there is no batch; '
                          f'use bs<={len(train)} or drop_last=False')
-    if mean is None or std is None: mean,std = channel_stats(train.images)
+    if mean is None or std is None: mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
+    _check_stats(train.images.shape[1], mean=mean, std=std)
     kw = dict(mean=mean, std=std, device=(device := _device(device)))
     trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last,
                    pad=pad, flip=flip, **kw)
     return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, pad=pad, flip=flip, **kw), path=path, device=device)
+def _check_stats(c, **kwargs):
+    "`ValueError` for a mean or standard deviation that doesn't fit images of `c` channels"
+    for k,v in kwargs.items():
+        with suppress(TypeError, ValueError):
+            t = torch.as_tensor(v, dtype=torch.float32).reshape(-1)
+            if len(t) in (1,c) and t.isfinite().all() and (k=='mean' or (t>0).all()): continue
+        raise ValueError(f'{k}={v!r}: pass one number, or one for each of the {c} channels{", above 0" if k=="std" else ""}')
 
 # %% ../nbs/02_data.ipynb #c4ee0c78
 def from_tensors(
@@ -345,7 +354,7 @@ def from_tensors(
     vocab = (list(vocab) if vocab is not None
              else [str(i) for i in range(_n_classes(*ys))])
     loss_func = loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
-    for x,m in zip(xs, masks or ()): _check_masks(m, x)
+    for x,m in zip(xs, masks or ()): m is None or _check_masks(m, x)
     extra = (masks or (None,)*2, boxes or (None,)*2)
     ds = [TensorImages(x, y, vocab, m, b, loss_func) for x,y,m,b in zip(xs, ys, *extra)]
     return _make_dls(*ds, bs, val_bs, drop_last, path, device, pad, flip, mean, std)
@@ -1034,7 +1043,7 @@ def get_dls(
 )->DataLoaders:
     "The `DataLoaders` called `name`"
     if name in DATASETS: return DATASETS[name](**kwargs)
-    close = difflib.get_close_matches(name, DATASETS, n=1)
+    close = difflib.get_close_matches(str(name), DATASETS, n=1)
     hint = f': did you mean {close[0]!r}?' if close else '.'
     raise ValueError(f'unknown data {name!r}{hint} Known: {", ".join(DATASETS)}')
 
