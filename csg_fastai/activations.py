@@ -7,12 +7,14 @@ __all__ = ['Measure', 'check_features', 'class_means', 'Quantiles', 'Activations
            'data_checksum', 'cached', 'head_weights']
 
 # %% ../nbs/05_activations.ipynb #3ba5e1e0
-import hashlib, json, math, os, random, warnings
+import hashlib, json, math, os, random, re, warnings
 import numpy as np, pandas as pd, torch
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
+from types import CodeType, FunctionType
 from fastai.basics import *
 from fastai.data.load import DataLoader as FastaiDL
 from fastai.distributed import DistributedDL
@@ -20,9 +22,9 @@ from fastprogress.fastprogress import progress_bar
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 from torch import nn, Tensor
-from torch.utils.data import (DataLoader as TorchDL, Dataset,
-                              RandomSampler, SubsetRandomSampler,
-                              WeightedRandomSampler, DistributedSampler)
+from torch.utils.data import (DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset,
+                              RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+from .data import ImageError, _device, item_digests, item_files, read_image
 from .gate import filter_order
 from .models import Place, find_place, _layer_name, _logits, _rel, _untouched
 from .results import ResultTable, versions
@@ -178,12 +180,17 @@ _RANDOM = (RandomSampler,SubsetRandomSampler,WeightedRandomSampler,DistributedSa
 
 def _check_torch_dl(dl):
     s = getattr(dl.batch_sampler, 'sampler', dl.sampler)
-    if isinstance(s, _RANDOM):
-        raise ValueError(f'the loader draws its images ({type(s).__name__}): make one '
-                         'with shuffle=False over all of them')
+    if isinstance(s, _RANDOM) or _draws(dl):
+        raise ValueError(f'the loader draws its images ({type(s).__name__}): make one with shuffle=False over all of them')
     if dl.drop_last or getattr(dl.batch_sampler, 'drop_last', False):
         raise ValueError('the loader leaves out its last images (drop_last=True): '
                          'make one with drop_last=False')
+
+def _draws(dl):
+    "Does a PyTorch loader's sampler give another order each time?"
+    if isinstance(dl.dataset, IterableDataset): return False
+    s = dl.sampler if dl.batch_sampler is None else dl.batch_sampler
+    return list(islice(s, 100)) != list(islice(s, 100))
 
 def _ordered(dl):
     """`dl` with every image once, in the set's own order and unaugmented; `ValueError`
@@ -196,35 +203,62 @@ def _ordered(dl):
     if isinstance(dl, TorchDL): _check_torch_dl(dl)
     if not isinstance(dl, FastaiDL): return dl
     plain = dict(augment=False) if 'augment' in vars(dl) else {}
-    return dl.new(shuffle=False, drop_last=False, **plain)
+    new = dl.new(shuffle=False, drop_last=False, **plain)
+    if new.indexed and new.n is not None:
+        a,b = [list(new.get_idxs()) for _ in range(2)]
+        if a != b or len(set(a)) < new.n: raise ValueError(f'the loader draws its images ({type(dl).__name__}): make one that gives each of them once')
+    return new
 
 # %% ../nbs/05_activations.ipynb #3e127d65
+def _bad_file(dl):
+    "What is wrong with the first file of a loader that is no image; None where all are"
+    ds = getattr(dl, 'dataset', None)
+    while hasattr(ds, 'dataset'): ds = ds.dataset
+    files = item_files(ds) if isinstance(ds, (Datasets,TfmdLists)) else [o[0] for o in getattr(ds, 'samples', [])]
+    for f in files:
+        try: read_image(f)
+        except ImageError as e: return str(e)
+
+def _shared(dl):
+    "The random generators and pipelines that a loader and its copies have in common"
+    gs = [getattr(o, 'generator', None) for o in (dl, getattr(dl, 'sampler', None), getattr(dl, 'batch_sampler', None))]
+    ps = [getattr(dl, k, None) for k in ('after_item','before_batch','after_batch')]
+    return [g for g in gs if isinstance(g, torch.Generator)],[p for p in ps if isinstance(p, Pipeline)]
+
 @contextmanager
 def _plain_data(dl):
     """`_ordered(dl)` without fastai's random transforms; random states come back
     at the end"""
-    py,npy,g = random.getstate(),np.random.get_state(),getattr(dl, 'generator', None)
-    own = g.get_state() if isinstance(g, torch.Generator) else None
+    py,npy,(gs,ps) = random.getstate(),np.random.get_state(),_shared(dl)
+    own,split = [g.get_state() for g in gs],[p.split_idx for p in ps]
+    gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
-        dl = _ordered(dl)
-        calm = getattr(getattr(dl, 'dataset', None), 'set_split_idx', nullcontext)
-        with torch.random.fork_rng(devices=[]), calm(1): yield dl
+        with torch.random.fork_rng(devices=gpus):
+            dl = _ordered(dl)
+            calm = getattr(getattr(dl, 'dataset', None), 'set_split_idx', nullcontext)
+            with calm(1): yield dl
+    except Exception as e:
+        worker = 'DataLoader worker process' in str(e)
+        if (worker or isinstance(e, (OSError,SyntaxError))) and (bad := _bad_file(dl)): raise ImageError(bad) from None
+        if worker: raise ValueError(f'a worker of the loader failed: {str(e).strip().splitlines()[-1]}') from e
+        raise
     finally:
         random.setstate(py); np.random.set_state(npy)
-        if own is not None: g.set_state(own)
+        for g,s in zip(gs, own): g.set_state(s)
+        for p,s in zip(ps, split): p.split_idx = s
 
 # %% ../nbs/05_activations.ipynb #4680bd41
+_WRAP = 'give it collate_fn=lambda b: default_collate([(o[{}],o[{}]) for o in b])'
+
 def _split_batch(b, n_inp=1):
     "Inputs and labels of the batch `b`, or a `ValueError`"
     if isinstance(b, dict):
-        raise ValueError('the loader gives dicts: wrap it in one '
-                         'that gives (images, labels)')
+        names = [repr(k) for k in b] + ["'image'","'label'"]
+        raise ValueError(f'the loader gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}')
     if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
-        raise ValueError('the loader gives no labels: make one '
-                         'that gives (images, labels)')
+        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
     if len(b) > n_inp+1:
-        raise ValueError(f'the loader gives {len(b)} things a batch: make one '
-                         'that gives (images, labels)')
+        raise ValueError(f'the loader gives {len(b)} things a batch, not (images, labels): {_WRAP.format(0, 1)}')
     xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x
                for x in b[:n_inp])
     return xs, _tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
@@ -239,13 +273,14 @@ def _fit_labels(out, y):
     """Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C],
     or a `ValueError`"""
     if out is None: raise ValueError("the model doesn't give class scores [B,C]")
-    if len(out) != len(y):
-        raise ValueError(f'{len(out)} rows of class scores for {len(y)} labels')
-    if y.ndim == 2 and y.shape == out.shape: return y.float()
+    if len(out) != (len(y) if y.ndim else 1):
+        raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
+    if y.ndim == 2 and y.shape == out.shape:
+        if not (y >= 0).all(): raise ValueError('marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0')
+        return y.float()
     if y.ndim != 1 or y.is_floating_point():
-        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class '
-                         f'scores {tuple(out.shape)}: '
-                         'give class numbers [B] or marks [B,C]')
+        how = '; pass labels.long() if they are whole' if y.ndim==1 else '; pass labels.flatten()' if y.shape[1:]==(1,) else ''
+        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: give class numbers [B] or marks [B,C]{how}')
     if len(y): _check_range(y, out.shape[1])
     return y.long()
 
@@ -333,7 +368,7 @@ class Quantiles:
         if bits not in range(9, 21):
             raise ValueError(f'bits={bits!r}: pass a whole number from 9 to 20')
         self.bits,self.hist,self.n_images = bits,hist,0
-    n = property(lambda self: 0 if self.hist is None else self.hist[0].sum().item(),
+    n = property(lambda self: 0 if self.hist is None else int(self.hist[:1].sum()),
                  doc="Numbers added, a filter")
     def __repr__(self):
         return f'Quantiles of {self.n} numbers a filter, {self.bits} bits'
@@ -436,6 +471,7 @@ def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
             for b in progress_bar(dl, leave=False) if bar else dl:
                 xs,y = _split_batch(b, getattr(dl, 'n_inp',
                                                1) if isinstance(dl, FastaiDL) else 1)
+                if not y.numel(): continue
                 xs = _feed(xs, dev, dtype)
                 if place is None:
                     place = _place(model, xs, layer)
@@ -574,7 +610,9 @@ def _own_dl(learn, i=1):
                      'pass dl=')
 
 def _default_device(o, device):
-    return o.dls.device if device is None and isinstance(o, Learner) else device
+    "Where to run; None: where the model is"
+    if device is not None: return _device(device)
+    return getattr(o.dls, 'device', None) if isinstance(o, Learner) else None
 
 # %% ../nbs/05_activations.ipynb #5c22112d
 def collect(
@@ -592,7 +630,7 @@ def collect(
 )->Activations:
     """One pass over `dl` on the plain path, in evaluation mode; model and loader
     are left as they were"""
-    if top != int(top) or top < 0:
+    if top not in range(2**31):
         raise ValueError(f'top={top!r}: pass how many images to keep, 0 or more')
     if by not in ('mean','max'): raise ValueError(f"by={by!r}: use 'mean' or 'max'")
     model,dl = _model_of(learn),_default_dl(learn, dl)
@@ -685,7 +723,7 @@ def exact_quantiles(
     model,dl,device = _model_of(learn),_default_dl(learn,
                                                    dl),_default_device(learn, device)
     sweep = lambda fn: _sweep(model, dl, fn, layer=layer, device=device)
-    if sketch is None: sweep((sketch := Quantiles()).add)
+    if sketch is None or not sketch.n: sweep((sketch := Quantiles()).add)
     hist,left = sketch.hist.cpu(),32-sketch.bits
     rank = _rank(q, sketch.n, method).expand(len(hist), -1)
     d,below,here = _descend(hist[:,None].expand(-1, rank.shape[1], -1), rank)
@@ -706,6 +744,7 @@ def _refine(sweep, d, left, s):
     "The counts of one more pass"
     r = []
     def add(m):
+        if m.shape[1] != len(d): raise ValueError(_MOVED)
         if not r: r.append(_Refine(d.to(m.device), left, s))
         r[0].add(m)
     sweep(add)
@@ -723,7 +762,14 @@ def _sha(tensors):
     for k in sorted(tensors): h.update(k.encode()); _hash_tensor(h, tensors[k])
     return h.hexdigest()
 
+def _seal(ts, head):
+    "SHA-256 of a file's tensors and header; of the first format's, of the tensors alone"
+    if head.get('format') == 1: return _sha(ts)
+    text = json.dumps({k:v for k,v in head.items() if k != 'sha256'}, sort_keys=True)
+    return hashlib.sha256((_sha(ts) + text).encode()).hexdigest()
+
 # %% ../nbs/05_activations.ipynb #e352b5c4
+_FORMAT = 2
 _FIELDS = 'features logits labels top_images top_values'.split()
 
 @patch
@@ -750,7 +796,8 @@ def save(self:Activations,
     file = Path(file)
     part = file.with_name(f'.{file.name}.{os.getpid()}.part')
     ts,head = self._tensors_and_header()
-    head = dict(head, format=1, key=key, sha256=_sha(ts), versions=versions())
+    head = json.loads(json.dumps(dict(head, format=_FORMAT, key=key, versions=versions())))
+    head['sha256'] = _seal(ts, head)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(ts, part, {'activations':json.dumps(head)})
@@ -770,10 +817,11 @@ def _read_file(file):
         with safe_open(file, 'pt') as f:
             ts,head = ({k:f.get_tensor(k) for k in f.keys()},
                        json.loads(f.metadata()['activations']))
-    except (SafetensorError, KeyError, TypeError, ValueError) as e:
+        good = head.get('sha256') == _seal(ts, head)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as e:
         raise ValueError(f'{file}: damaged, or not a file of activations '
                          f'({type(e).__name__}): collect again') from None
-    if head.get('sha256') != _sha(ts):
+    if not good:
         raise ValueError(f"{file}: damaged, its content doesn't fit "
                          "its checksum: collect again")
     return ts,head
@@ -805,36 +853,59 @@ def _unpack(ts, head):
         by=head['by'], **{k:ts.get(k) for k in _FIELDS})
 
 # %% ../nbs/05_activations.ipynb #ec3691ff
+def _code(f):
+    "Bytecode of a function and of those inside it, with their names and constants"
+    c = getattr(f, '__code__', f)
+    const = lambda o: _code(o) if isinstance(o, CodeType) else repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o)
+    return f'{c.co_code.hex()} {c.co_names} {list(map(const, c.co_consts))}' if isinstance(c, CodeType) else type(f).__name__
+
+def _is_plain(o):
+    if isinstance(o, (tuple,list)): return all(map(_is_plain, o))
+    return isinstance(o, (bool,int,float,str,bytes,type(None),torch.dtype))
+
+def _nature(m):
+    "What a module is besides its weights, as text: kind, settings, own attributes, hooks, and code that isn't PyTorch's"
+    own = {k:_code(v) if isinstance(v, FunctionType) else v for k,v in sorted(vars(m).items()) if k[0] != '_' and k != 'training'}
+    plain = {k:v for k,v in own.items() if _is_plain(v)}
+    hooks = [_code(h) for o in (m._forward_pre_hooks, m._forward_hooks) for h in o.values()]
+    code = [_code(f) for c in type(m).__mro__ if c.__module__.split('.')[0] not in ('torch','builtins')
+            for f in vars(c).values() if isinstance(f, FunctionType)]
+    return f'{type(m).__name__} {m.extra_repr().split(" at 0x")[0]} {plain} {hooks} {code}'
+
 def model_checksum(
     model # Learner or model
 )->str: # 64 hexadecimal digits
     "SHA-256 of a network's modules, weights and buffers, whatever the device"
     model,h = _model_of(model),hashlib.sha256()
     for n,m in model.named_modules():
-        h.update(f'{n} {type(m).__name__} '
-                 f'{m.extra_repr().split(" at 0x")[0]}\n'.encode())
-    h.update(_sha(model.state_dict()).encode())
+        h.update(f'{n} {_nature(m)}\n'.encode('utf-8', 'surrogateescape'))
+        h.update(_sha({k:v for k,v in vars(m).items() if isinstance(v, Tensor)}).encode())
+    weights = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    h.update(_sha(weights).encode())
     return h.hexdigest()
 
 # %% ../nbs/05_activations.ipynb #32eddaf4
+def _transforms(dl):
+    "The settings of a fastai loader's transforms as text"
+    names = [o.name for k in ('after_item','before_batch','after_batch') for o in getattr(getattr(dl, k), 'fs', [])]
+    return re.sub(' at 0x[0-9a-f]+', '', str(names))
+
 def data_checksum(
     dl # Loader
 )->str: # 64 hexadecimal digits
     """SHA-256 of the images and labels that a loader gives, in order; of image
-    files the names, sizes, and the first batch"""
+    files their content, labels and transforms, and the first batch"""
     h = hashlib.sha256()
     with _plain_data(dl) as dl:
         if isinstance(dl, Iterator):
             raise ValueError('the loader can be read only once: use one that can '
                              'be read again, or collect()')
-        items = getattr(dl.dataset, 'items', []) if isinstance(dl, FastaiDL) else []
-        files = list(items) if len(items) and isinstance(items[0], Path) else []
-        for f in files:
-            h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}\n'.encode())
-        for b in dl:
-            for t in b if isinstance(b, (tuple,list)) else [b]:
-                _hash_tensor(h, torch.as_tensor(t))
-            if files: break
+        files = isinstance(dl, FastaiDL) and isinstance(dl.dataset, (Datasets,TfmdLists)) and item_files(dl.dataset)
+        if files: h.update(' '.join([_transforms(dl), *item_digests(dl.dataset)]).encode())
+        n_inp = getattr(dl, 'n_inp', 1) if isinstance(dl, FastaiDL) else 1
+        for b in islice(dl, 1) if files else dl:
+            xs,y = _split_batch(b, n_inp)
+            for t in (*xs, y): _hash_tensor(h, torch.as_tensor(t))
     return h.hexdigest()
 
 # %% ../nbs/05_activations.ipynb #48912b5f
@@ -848,8 +919,7 @@ def _read_cached(file, key):
     if not file.exists(): return None
     try: ts,head = _read_file(file)
     except ValueError as e: return warnings.warn(f'{e}. It is made anew now')
-    return (_unpack(ts, head) if head.get('key') == key
-            and head.get('format') == 1 else None)
+    return _unpack(ts, head) if head.get('key') == key and head.get('format') == _FORMAT else None
 
 # %% ../nbs/05_activations.ipynb #730457ff
 def cached(
@@ -864,13 +934,14 @@ def cached(
     data and options made it"""
     model,dl,file = (_model_of(learn), _default_dl(learn, dl),
                      Path(folder)/'activations.safetensors')
-    opts = dict(layer=_layer_key(model, layer), every=every, top=top,
+    opts = dict(code=versions('csg_fastai'), autocast=[torch.is_autocast_enabled(o) for o in ('cpu','cuda')], layer=_layer_key(model, layer), every=every, top=top,
                 quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)
     a = _read_cached(file, key)
     if a is None:
         a = collect(learn, dl, layer, every, top, quantiles, device, bar, by)
-        a.save(file, key)
+        try: a.save(file, key)
+        except OSError as e: warnings.warn(f'{e}: the pass is not kept')
     a.vocab = _names(learn, dl, a.C)
     return a
 

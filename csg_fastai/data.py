@@ -4,11 +4,12 @@
 
 # %% ../nbs/02_data.ipynb #0eb58147
 from __future__ import annotations
-import os, csv, random, hashlib, difflib
+import os, csv, io, random, hashlib, difflib, warnings, PIL
 from itertools import islice
-from collections import namedtuple
+from collections import Counter, namedtuple
+from contextlib import contextmanager, suppress
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 import scipy.io
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -18,9 +19,11 @@ from fastai.vision.all import *
 
 # %% auto #0
 __all__ = ['CIFAR_STATS', 'CIFAR_VOCAB', 'Canvases', 'INK', 'VOC_VOCAB', 'DATASETS', 'crop_flip', 'TensorImages', 'TensorDL',
-           'check_images', 'check_labels', 'channel_stats', 'from_tensors', 'norm_stats', 'digit_tensors', 'digits',
-           'data_home', 'stratified', 'cifar10', 'mask_boxes', 'draw_canvases', 'canvases', 'show_masks', 'voc',
-           'square_box', 'cut_box', 'voc_split', 'voc_part_preprocess', 'imagenet', 'get_dls', 'checksum']
+           'check_images', 'check_labels', 'channel_stats', 'from_tensors', 'norm_stats', 'ImageError', 'read_image',
+           'FileImage', 'read_mask', 'class_folders', 'class_files', 'digit_tensors', 'digits', 'data_home',
+           'stratified', 'cifar10', 'mask_boxes', 'draw_canvases', 'canvases', 'show_masks', 'voc', 'square_box',
+           'cut_box', 'voc_split', 'voc_part_preprocess', 'imagenet', 'get_dls', 'item_files', 'item_digests',
+           'checksum']
 
 # %% ../nbs/02_data.ipynb #b4b8d0be
 def crop_flip(
@@ -42,7 +45,7 @@ def crop_flip(
 class TensorImages:
     """Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with
     masks and boxes in the same order"""
-    n_inp = 1
+    n_inp,split_idx = 1,None
     def __init__(self, images, labels=None, vocab=None, masks=None,
                  boxes=None, loss_func=None):
         store_attr()
@@ -70,6 +73,14 @@ def new_empty(self:TensorImages):
     lbl = None if self.labels is None else self.labels[:0].clone()
     return TensorImages(self.images[:0].clone(), lbl, self.vocab,
                         loss_func=self.loss_func)
+
+@patch
+@contextmanager
+def set_split_idx(self:TensorImages, i):
+    "For a while crop and flip as in training (0) or not at all (1), whatever the order; `Learner.tta` asks for both"
+    was,self.split_idx = self.split_idx,i
+    try: yield self
+    finally: self.split_idx = was
 
 # %% ../nbs/02_data.ipynb #427bbf9f
 @patch
@@ -167,19 +178,19 @@ def create_batches(self:TensorDL, samps):
     "Cut the indices `samps` into batches of `bs`"
     dev = self.dataset.images.device
     idx = torch.tensor(list(islice(samps, self.n+self.bs)), dtype=torch.long).to(dev)
-    aug = (self.pad or self.flip) and ifnone(self.augment, self.shuffle)
+    train = {0:True, 1:False}.get(self.dataset.split_idx, self.shuffle)
+    aug = (self.pad or self.flip) and ifnone(self.augment, train)
     win = self.draw(len(idx)).to(dev) if aug else None
     for i in range(0, len(idx) - (self.bs-1 if self.drop_last else 0), self.bs):
         yield self.batch(idx[i:i+self.bs], None if win is None else win[:,i:i+self.bs])
 
 # %% ../nbs/02_data.ipynb #c3d55b90
 def _to_image(o, like):
-    if isinstance(o, (str,Path)): o = Image.open(o)
-    if not isinstance(o, Image.Image):
-        return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
+    if not isinstance(o, (str,Path,Image.Image)): return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
     c,h,w = like.shape[1:]
-    o = np.array(o.convert('L' if c==1 else 'RGB').resize((w,h), Image.BILINEAR))
-    return torch.as_tensor(o).reshape(h,w,c).permute(2,0,1)
+    mode = 'L' if c==1 else 'RGB'
+    o = _shown(o, mode) if isinstance(o, Image.Image) else read_image(o, mode)
+    return torch.as_tensor(np.array(o.resize((w,h), Image.BILINEAR))).reshape(h,w,c).permute(2,0,1)
 
 @patch
 def like(self:TensorImages, items):
@@ -187,9 +198,9 @@ def like(self:TensorImages, items):
     label) tuples keep their labels"""
     y = None
     if not isinstance(items, (Tensor,np.ndarray)):
-        if items and isinstance(items[0], tuple):
+        if len(items) and isinstance(items[0], tuple):
             items,y = (list(o) for o in zip(*items))
-        items = torch.stack([_to_image(o, self.images) for o in items])
+        items = torch.stack([_to_image(o, self.images) for o in items]) if len(items) else self.images[:0]
     return TensorImages(check_images(items), y if y is None else torch.stack(y),
                         self.vocab, loss_func=self.loss_func)
 
@@ -217,16 +228,17 @@ def check_images(
     name:str='images' # What to call them in an error
 )->Tensor: # [N,C,H,W], uint8 or float32
     "Images as a tensor, or a `ValueError` that says what is wrong with them"
-    x = torch.as_tensor(x)
+    try: x = torch.as_tensor(x)
+    except (TypeError,ValueError,RuntimeError) as e: raise ValueError(f'{name}: no array of pixels ({e})') from None
     if x.ndim==3: x = x[:,None]
     if x.ndim!=4: raise ValueError(f'{name}: expected [N,C,H,W], got {list(x.shape)}')
     if x.shape[-1] in (1,3) and x.shape[1]>4:
         raise ValueError(f'{name}: channels come last in {list(x.shape)}: '
                          'use np.moveaxis(x, -1, 1)')
+    if 0 in x.shape: raise ValueError(f'{name}: no pixels in {list(x.shape)}')
     if x.dtype==torch.uint8: return x.contiguous()
     if not x.is_floating_point():
-        raise ValueError(f'{name}: expected uint8 or float pixels, got '
-                         f'{x.dtype}: use x.astype("uint8")')
+        raise ValueError(f'{name}: expected uint8 or float pixels, got {x.dtype}: bring them to 0..255, then x.astype("uint8")')
     if not torch.isfinite(x).all():
         raise ValueError(f'{name}: pixels hold NaN or infinity')
     return x.float().contiguous()
@@ -239,8 +251,9 @@ def check_labels(
     name:str='labels' # What to call them in an error
 )->Tensor: # int64 [N] or float32 [N,c]
     "Labels as a tensor, or a `ValueError` that says what is wrong with them"
-    y = torch.as_tensor(y)
-    if len(y)!=n: raise ValueError(f'{name}: {len(y)} labels for {n} images')
+    try: y = torch.as_tensor(y)
+    except (TypeError,ValueError,RuntimeError): raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
+    if y.ndim==0 or len(y)!=n: raise ValueError(f'{name}: {y.numel()} labels for {n} images')
     if y.is_floating_point(): return _check_weights(y.float(), c, name)
     if y.ndim!=1:
         raise ValueError(f'{name}: class numbers are [N] and weights [N,c] are float; '
@@ -273,22 +286,38 @@ def channel_stats(
 
 # %% ../nbs/02_data.ipynb #5b184ef4
 def _device(device=None):
-    if device is not None: return torch.device(device)
+    if device is not None:
+        try: return torch.empty(0, device=device).device
+        except Exception: raise ValueError(f"device={device!r} can't be used here: pass 'cpu', or 'cuda' where there is a GPU") from None
     dev,rank = torch.device(default_device()), os.environ.get('LOCAL_RANK')
     return torch.device('cuda', int(rank)) if rank and dev.type=='cuda' else dev
 
+def _whole(least, **kwargs):
+    "`ValueError` for an argument that is no whole number from `least` on"
+    for k,v in kwargs.items():
+        if isinstance(v, bool) or not isinstance(v, (int,np.integer)) or v<least:
+            raise ValueError(f'{k}={v!r}: pass a whole number from {least} on')
+
 # %% ../nbs/02_data.ipynb #be5be278
 def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean, std):
+    _whole(1, bs=bs, val_bs=val_bs or bs); _whole(0, pad=pad)
     if drop_last and bs>len(train):
         raise ValueError(f'bs={bs} but only {len(train)} training images: with '
                          'drop_last there is no batch; '
                          f'use bs<={len(train)} or drop_last=False')
-    if mean is None or std is None: mean,std = channel_stats(train.images)
-    kw,device = dict(mean=mean, std=std, device=_device(device)), _device(device)
+    if mean is None or std is None: mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
+    _check_stats(train.images.shape[1], mean=mean, std=std)
+    kw = dict(mean=mean, std=std, device=(device := _device(device)))
     trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last,
                    pad=pad, flip=flip, **kw)
-    return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, **kw),
-                       path=path, device=device)
+    return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, pad=pad, flip=flip, **kw), path=path, device=device)
+def _check_stats(c, **kwargs):
+    "`ValueError` for a mean or standard deviation that doesn't fit images of `c` channels"
+    for k,v in kwargs.items():
+        with suppress(TypeError, ValueError):
+            t = torch.as_tensor(v, dtype=torch.float32).reshape(-1)
+            if len(t) in (1,c) and t.isfinite().all() and (k=='mean' or (t>0).all()): continue
+        raise ValueError(f'{k}={v!r}: pass one number, or one for each of the {c} channels{", above 0" if k=="std" else ""}')
 
 # %% ../nbs/02_data.ipynb #c4ee0c78
 def from_tensors(
@@ -325,7 +354,7 @@ def from_tensors(
     vocab = (list(vocab) if vocab is not None
              else [str(i) for i in range(_n_classes(*ys))])
     loss_func = loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
-    for x,m in zip(xs, masks or ()): _check_masks(m, x)
+    for x,m in zip(xs, masks or ()): m is None or _check_masks(m, x)
     extra = (masks or (None,)*2, boxes or (None,)*2)
     ds = [TensorImages(x, y, vocab, m, b, loss_func) for x,y,m,b in zip(xs, ys, *extra)]
     return _make_dls(*ds, bs, val_bs, drop_last, path, device, pad, flip, mean, std)
@@ -341,14 +370,157 @@ def _n_classes(*ys): return max(y.shape[1] if y.ndim==2 else int(y.max())+1 for 
 def norm_stats(
     dls # `DataLoaders` or one loader
 )->tuple: # mean [C], std [C], on the CPU
-    """Mean and standard deviation that `dls` normalises with; (0, 1) where it
-    doesn't normalise"""
+    "Mean and standard deviation that `dls`, or the images behind it, are normalised with; (0, 1) where they aren't"
     dl = dls.train if isinstance(dls, DataLoaders) else dls
     if isinstance(getattr(dl, 'dl', None), TfmdDL): dl = dl.dl
     if isinstance(dl, TensorDL): return dl.mean, dl.std
+    if not isinstance(dl, TfmdDL): return _torch_stats(dl.dataset)
     tfm = first(o for o in dl.after_batch.fs if isinstance(o, Normalize))
     if tfm is None: return tensor([0.]), tensor([1.])
     return tfm.mean.flatten().cpu(), tfm.std.flatten().cpu()
+
+def _torch_stats(ds):
+    "Those of the last torchvision `Normalize` among the transforms of a data set, or of the one that it is a part of"
+    while hasattr(ds, 'dataset'): ds = ds.dataset
+    tfm = getattr(ds, 'transform', None)
+    tfms = [o for o in getattr(tfm, 'transforms', [tfm]) if type(o).__name__=='Normalize']
+    return tuple(torch.as_tensor(o).float().flatten() for o in ((tfms[-1].mean,tfms[-1].std) if tfms else ([0.],[1.])))
+
+# %% ../nbs/02_data.ipynb #e8afda04
+class ImageError(ValueError):
+    "A file that can't be read as an image or mask: one line, also when it comes out of a loader's worker with a traceback around it"
+    def __init__(self, msg): super().__init__(msg.strip().splitlines()[-1].split('ImageError: ')[-1])
+
+def _read(file, use):
+    "What `use` makes of the opened `file`, or an `ImageError` with the file's name"
+    try:
+        with Image.open(file) as im: im.load(); return use(im)
+    except Exception as e:
+        why = 'unknown or empty' if isinstance(e, UnidentifiedImageError) else str(e) if type(e) is ValueError else f'{type(e).__name__}: {e}'
+        name = file if isinstance(file, (str,Path)) else getattr(file, 'name', 'the image')
+        raise ImageError(f'{name}: not a readable image ({why})'.replace('\n', ' ')) from None
+
+# %% ../nbs/02_data.ipynb #529b660e
+def _deep(im):
+    "Pixels [H,W] of a grey image of 16 bits, 0: black; None for other images"
+    if im.mode[:4]=='I;16' or im.mode=='I' and im.format in ('PNG','PPM'):
+        a = np.asarray(im).astype('int64')
+        return 65535-a if getattr(im, 'tag_v2', {}).get(262)==0 else a      # a TIFF may say that 0 is white
+
+def _eight_bits(im):
+    "Without palette and with 8 bits a channel"
+    a,info = _deep(im),im.info
+    if a is None and im.mode[0] in 'IF': raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: no value is known to be white; save it with 8 bits')
+    if a is not None: im = Image.fromarray((a/257).round().astype('uint8'))
+    elif im.mode=='P': im = im.convert('RGBA' if 'transparency' in info else 'RGB')
+    im.info = info
+    return im
+
+# %% ../nbs/02_data.ipynb #1484308f
+_SRGB = ImageCms.createProfile('sRGB')
+
+def _srgb(im):
+    "Colours and greys as the file's profile or gamma means them"
+    icc,gamma = im.info.get('icc_profile'),im.info.get('gamma')
+    if icc:
+        with suppress(ImageCms.PyCMSError, OSError):                         # a viewer takes no notice of a broken one
+            p = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            if 'sRGB' not in ImageCms.getProfileDescription(p): im = ImageCms.profileToProfile(im, p, _SRGB, outputMode='RGB')
+    elif gamma and 'srgb' not in im.info and abs(2.2*gamma-1)>.02:
+        im = im.point([round(255*(v/255)**(1/(2.2*gamma))) for v in range(256)]*len(im.getbands()))
+    return im
+
+def _flat(im):
+    "On white where it is transparent"
+    if im.getbands()[-1] not in ('A','a') and 'transparency' not in im.info: return im
+    grey,im = len(im.getbands())<3,im.convert('RGBA')
+    return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('L' if grey else 'RGB')
+
+def _shown(im, mode='RGB'):
+    "A picture as a viewer shows it"
+    flat = _flat(ImageOps.exif_transpose(_eight_bits(im)))
+    flat.info = im.info
+    return _srgb(flat).convert(mode)
+
+def read_image(
+    file, # Name, or an open file
+    mode:str='RGB' # 'RGB', or 'L' for grey
+)->Image.Image: # 8 bits a channel
+    "The image in `file` as a viewer shows it; `ImageError` with the file's name where that can't be done"
+    return _read(file, lambda im: _shown(im, mode))
+
+# %% ../nbs/02_data.ipynb #4e733ada
+class FileImage(PILImage):
+    "fastai's `PILImage`, but files are read by `read_image`"
+    @classmethod
+    def create(cls, fn, **kwargs):
+        if not isinstance(fn, (str,Path)): return super().create(fn, **kwargs)
+        return cls(read_image(fn, **merge(cls._open_args, kwargs)))
+
+# %% ../nbs/02_data.ipynb #48260e2a
+def _mask(im):
+    "A mask's picture as uint8 [H,W]"
+    a,info = _deep(im),im.info
+    if a is not None: im = Image.fromarray(a.astype('int32')); im.info = info
+    if 'transparency' in info or im.getbands()[-1] in ('A','a') and im.getextrema()[-1]!=(255,255):
+        raise ValueError('a mask with transparent pixels: save it without')
+    im = ImageOps.exif_transpose(im)
+    a = np.asarray(im if im.mode in ('1','L','I','F') else im.convert('RGB'))
+    if a.ndim==3: a = a[...,0] if (a==a[...,:1]).all() else a.astype('int64') @ [2**24,2**16,2**8]
+    if a.max()>255 and not (a%257).any(): a = a//257                       # 16 bits
+    values = np.unique(a[a!=0])
+    if set(values) <= {128,255} or len(values)<2: return torch.from_numpy(np.where(a==128, 128, (a!=0)*255).astype('uint8'))
+    raise ValueError(f'a mask of {len(values)} values or colours besides 0: write one object a file, with 255 on it and 0 elsewhere, as PNG')
+
+def read_mask(
+    file # Name, or an open file
+)->Tensor: # uint8 [H,W]: 255 object, 0 none; 128 stays, for another object of the class
+    "The object mask in `file`, whatever it calls the object; `ImageError` with the file's name where that can't be done"
+    return _read(file, _mask)
+
+# %% ../nbs/02_data.ipynb #976e1738
+def _fail(where, what, layout, how, exc=FileNotFoundError):
+    raise exc(f'{where}: {what}. Expected {layout}. {how}')
+
+# %% ../nbs/02_data.ipynb #2c96778a
+def _walk(d):
+    "Files below the folder `d` that aren't hidden, and links to folders"
+    def stop(e): raise e
+    for at,dirs,files in os.walk(d, onerror=stop):
+        dirs[:] = [o for o in dirs if o[0]!='.']
+        yield from (Path(at)/o for o in files + [o for o in dirs if (Path(at)/o).is_symlink()]
+                    if o[0]!='.' and o.lower() not in ('thumbs.db','desktop.ini'))
+
+def _is_image(f): return Image.registered_extensions().get(f.suffix.lower()) in set(Image.OPEN) - {'BUFR','GRIB','HDF5','MPEG'}
+
+def class_folders(folder)->list:
+    "Names of the folders in `folder` that aren't hidden, sorted"
+    return sorted(o.name for o in Path(folder).iterdir() if o.is_dir() and o.name[0]!='.')
+
+# %% ../nbs/02_data.ipynb #de05cf02
+_class_help = ('a folder for each of two or more classes, with its images', 'Arrange the images so')
+
+def class_files(
+    folder, # Holds a folder of images for each class
+    vocab:list=None, # Class names in order; None: all folders, sorted
+    help:tuple=_class_help # What is expected, and how to get it, for an error
+)->tuple: # Files, class by class and sorted; their class numbers; class names
+    "Image files and their classes; a warning counts what else lies there"
+    folder = Path(folder)
+    if not folder.is_dir(): _fail(folder, 'no such folder', *help)
+    there = class_folders(folder)
+    vocab = there if vocab is None else list(vocab)
+    files = [sorted(_walk(folder/v)) if v in there else [] for v in vocab]
+    images = [[f for f in fs if _is_image(f)] for fs in files]
+    left = Counter(f.suffix.lower() or f.name for f in sum(files, []) if not _is_image(f))
+    left += Counter(f'{v}/' for v in there if v not in vocab)
+    left += Counter(f.suffix.lower() or f.name for f in folder.iterdir() if f.is_file() and f.name[0]!='.')
+    if left: warnings.warn(f'{folder}: left out {", ".join(f"{n} x {k}" for k,n in sorted(left.items()))}', stacklevel=2)
+    if missing:=[v for v in vocab if v not in there]: _fail(folder, f'no folder for class {", ".join(missing)}', *help)
+    if len(vocab)<2: _fail(folder, f'{len(vocab)} class folders: there is nothing to tell apart', *help)
+    for v,fs in zip(vocab, images):
+        if not fs: _fail(folder/v, 'holds no images', *help)
+    return sum(images, []), [i for i,fs in enumerate(images) for _ in fs], vocab
 
 # %% ../nbs/02_data.ipynb #6499a8da
 def digit_tensors(
@@ -357,6 +529,7 @@ def digit_tensors(
     n_test:int=540 # Images in the test split, out of 1,797
 )->tuple: # x_train, y_train, x_test, y_test; images uint8 [N,1,size,size]
     "scikit-learn's digits as tensors, in two splits that keep the classes' shares"
+    _whole(1, size=size, n_test=n_test); _whole(0, seed=seed)
     d = load_digits()
     x = torch.tensor(d.images*255/16, dtype=torch.float32)[:,None]
     if size!=8:
@@ -380,6 +553,7 @@ def digits(
     **kwargs # For `from_tensors`
 )->DataLoaders: # train: 1,257 images, valid: the 540 test images
     "Handwritten digits from scikit-learn; `valid` is the test split"
+    _whole(1, channels=channels)
     xt,yt,xv,yv = digit_tensors(size, seed, n_test)
     return from_tensors(xt.repeat(1,channels,1,1), yt, xv.repeat(1,channels,1,1), yv,
                         vocab=list('0123456789'), bs=bs, pad=pad,
@@ -389,17 +563,15 @@ def digits(
 def data_home():
     """Folder to look for data in: the environment variable `CSG_DATA`, else fastai's
     data folder"""
-    return (Path(os.environ['CSG_DATA']).expanduser() if os.environ.get('CSG_DATA')
-            else Path(fastai_path('data')))
+    if os.environ.get('CSG_DATA'): return Path(os.environ['CSG_DATA']).expanduser()
+    try: return Path(fastai_path('data'))
+    except OSError: return Path('~/.fastai/data').expanduser()               # fastai can't write its settings there
 
 # %% ../nbs/02_data.ipynb #9516ce10
 CIFAR_STATS = ([.4914,.4822,.4465], [.2023,.1994,.2010])
 CIFAR_VOCAB = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
 # %% ../nbs/02_data.ipynb #73ed5131
-def _fail(where, what, layout, how, exc=FileNotFoundError):
-    raise exc(f'{where}: {what}. Expected {layout}. {how}')
-
 _cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or '
                'cifar10/{train,test}/CLASS/*.png',
                'Pass path=, set CSG_DATA, or let '
@@ -423,6 +595,10 @@ class _UncheckedCIFAR10(CIFAR10):
     def _check_integrity(self): return True
     def _load_meta(self): self.classes = CIFAR_VOCAB
 
+def _fetch_cifar(d):
+    try: CIFAR10(str(d), download=True)
+    except (OSError,RuntimeError) as e: raise OSError(f'{d}: CIFAR-10 could not be fetched ({e}). {_cifar_help[1]}'.replace('\n', ' ')) from None
+
 def _damaged(d, check):
     for f,md5 in CIFAR10.train_list + CIFAR10.test_list:
         if not (d/f).is_file(): return f'{f} is missing'
@@ -440,40 +616,38 @@ def _cifar_batches(d, check):
     return sum(((s.data.transpose(0,3,1,2), np.array(s.targets)) for s in sets), ())
 
 # %% ../nbs/02_data.ipynb #71bd7255
-def _class_dirs(d, vocab, help):
-    missing = [v for v in vocab if not (d/v).is_dir()]
-    if missing: _fail(d, f'no folder for class {", ".join(missing)}', *help)
-    exts = ('.png','.jpg','.jpeg')
-    return [(i, sorted(o for o in (d/v).iterdir() if o.suffix.lower() in exts))
-            for i,v in enumerate(vocab)]
-
-def _decode(f, size, mode, help):
-    try: im = Image.open(f).convert(mode)
-    except Exception as e:
-        _fail(f, f'not a readable image ({type(e).__name__})', *help, exc=ValueError)
-    if im.size!=(size,size):
-        _fail(f, f'image is {im.size[0]}x{im.size[1]}, not {size}x{size}',
-              *help, exc=ValueError)
+def _decode(f, size, help):
+    im = read_image(f)
+    if im.size!=(size,size): _fail(f, f'image is {im.size[0]}x{im.size[1]}, not {size}x{size}', *help, exc=ValueError)
     return np.asarray(im)
 
-def _read_split(d, vocab, size, help):
-    fs = [(f,i) for i,fs in _class_dirs(d, vocab, help) for f in fs]
-    if not fs: _fail(d, 'holds no images', *help)
-    x = np.stack([_decode(f, size, 'RGB', help) for f,_ in fs]).transpose(0,3,1,2)
-    return x, np.array([i for _,i in fs]), [f for f,_ in fs]
+def _read_split(fs, ys, size, help):
+    return np.stack([_decode(f, size, help) for f in fs]).transpose(0,3,1,2), np.array(ys)
 
 # %% ../nbs/02_data.ipynb #bbe5ef89
+def _files_key(files):
+    "SHA-256 of what the system says of files: a file that was replaced has another time of its last change"
+    stats = [(str(f), (o:=f.stat()).st_size, o.st_mtime_ns, o.st_ctime_ns) for f in files]
+    return hashlib.sha256(repr((PIL.__version__, stats)).encode('utf-8', 'surrogateescape')).hexdigest()
+
+def _read_npz(cache, key):
+    "The arrays in `cache` if it has this key; None, and a line where it is damaged, else"
+    if not cache.exists(): return
+    try:
+        with np.load(cache) as o: return [o[k] for k in ('xt','yt','xv','yv')] if 'key' in o and o['key']==key else None
+    except Exception as e: warnings.warn(f'{cache}: damaged ({type(e).__name__}), the images are read again')
+
 def _cifar_folder(d):
     for s in ('train','test'):
         if not (d/s).is_dir(): _fail(d, f'no {s} folder here', *_cifar_help)
-    cache = d/'csg_uint8.npz'
-    if cache.exists(): return tuple(np.load(cache)[k] for k in ('xt','yt','xv','yv'))
-    xt,yt,_ = _read_split(d/'train', CIFAR_VOCAB, 32, _cifar_help)
-    xv,yv,_ = _read_split(d/'test', CIFAR_VOCAB, 32, _cifar_help)
-    if os.access(d, os.W_OK):
-        np.savez(tmp:=d/'csg_uint8.part.npz', xt=xt, yt=yt, xv=xv, yv=yv)
+    sets = [class_files(d/s, CIFAR_VOCAB, _cifar_help)[:2] for s in ('train','test')]
+    cache,key = d/'csg_uint8.npz',_files_key(sets[0][0] + sets[1][0])
+    if kept:=_read_npz(cache, key): return kept
+    out = [o for fs,ys in sets for o in _read_split(fs, ys, 32, _cifar_help)]
+    with suppress(OSError):                                                  # a folder that can't be written to is read each time
+        np.savez(tmp:=d/f'csg_uint8.{os.getpid()}.part.npz', key=key, **dict(zip(('xt','yt','xv','yv'), out)))
         tmp.replace(cache)
-    return xt,yt,xv,yv
+    return out
 
 # %% ../nbs/02_data.ipynb #a59bd03c
 def stratified(
@@ -505,11 +679,12 @@ def cifar10(
     **kwargs # For `from_tensors`
 )->DataLoaders: # train: 50,000 images, valid: the 10,000 test images
     "CIFAR-10 in memory with the usual crop and flip; `valid` is the test split"
-    if download: CIFAR10(str(path or data_home()), download=True)
+    _whole(0, seed=seed)
+    if download: _fetch_cifar(path or data_home())
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
     xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir()
                    or d.name=='cifar10' else _cifar_batches(d, check))
-    if n_train: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
+    if n_train is not None: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
     return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad,
                         flip=flip, device=device, **kwargs)
@@ -611,6 +786,8 @@ def draw_canvases(
 )->Canvases:
     """Set whole digits among distractors. Without objects the labels are -1,
     the masks empty"""
+    _whole(0, n=n, objects=objects); _whole(1, size=size, digit=digit)
+    if objects>10: raise ValueError(f'objects={objects}: there are ten digits, and each is on a canvas once')
     rng,y,big = np.random.RandomState(seed), np.asarray(y), _enlarge(x, digit)
     canvas = np.zeros((n,size,size), 'uint8')
     classes = np.argsort(rng.rand(n,10), 1)[:,:max(objects,1)]
@@ -646,6 +823,7 @@ def canvases(
     if objects<1:
         raise ValueError('canvases to train on need objects>=1; '
                          'draw_canvases(objects=0) makes empty ones')
+    _whole(1, n=n, n_test=n_test, channels=channels); _whole(0, seed=seed)
     xt,yt,xv,yv = digit_tensors()
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
     t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv,
@@ -666,6 +844,7 @@ def show_masks(
     figsize=None # Inches
 ):
     "Images with the outlines of their masks and their labels"
+    if getattr(dl, 'masks', None) is None: raise ValueError('the loader has no masks: pass masks= to from_tensors, or use canvases() or voc()')
     nrows = math.ceil(max_n/ncols)
     axs = get_grid(max_n, nrows=nrows, ncols=ncols,
                    figsize=figsize or (1.4*ncols, 1.6*nrows))
@@ -683,10 +862,14 @@ _voc_help = ('voc_animals/{train,test}/{img/CLASS/ID.jpg,mask/CLASS/ID.png}',
              'pass path= or set CSG_DATA')
 
 def _read_masks(fs, d, size):
-    ms = [d/f.parent.name/f'{f.stem}.png' for f in fs]
+    "Masks `d`/mask/CLASS/ID.png of the images `d`/img/CLASS/ID.*"
+    ms = [(d/'mask'/f.relative_to(d/'img')).with_suffix('.png') for f in fs]
     for m in ms:
         if not m.is_file(): _fail(m, 'the mask of an image is missing', *_voc_help)
-    return torch.tensor(np.stack([_decode(m, size, 'L', _voc_help) for m in ms]))
+    out = [read_mask(m) for m in ms]
+    for m,o in zip(ms, out):
+        if o.shape!=(size,size): _fail(m, f'mask is {o.shape[1]}x{o.shape[0]}, not {size}x{size}', *_voc_help, exc=ValueError)
+    return torch.stack(out)
 
 # %% ../nbs/02_data.ipynb #f86b6ba8
 def voc(
@@ -704,11 +887,12 @@ def voc(
     d = _folder(path, ('voc_animals',), _voc_help)
     classes = classes or [c for c in VOC_VOCAB if (d/'train'/'img'/c).is_dir()]
     if not classes: _fail(d, 'no class folders under train/img', *_voc_help)
-    sets = [_read_split(d/s/'img', classes, size, _voc_help) for s in ('train','test')]
-    masks = [_read_masks(o[2], d/s/'mask', size) for s,o in zip(('train','test'), sets)]
-    boxes,kwargs = [mask_boxes(m==255)
-            for m in masks], merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
-    return from_tensors(*sets[0][:2], *sets[1][:2], classes, bs=bs,
+    files = [class_files(d/s/'img', classes, _voc_help)[:2] for s in ('train','test')]
+    sets = [_read_split(*o, size, _voc_help) for o in files]
+    masks = [_read_masks(fs, d/s, size) for s,(fs,_) in zip(('train','test'), files)]
+    boxes = [mask_boxes(m==255) for m in masks]
+    kwargs = merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
+    return from_tensors(*sets[0], *sets[1], classes, bs=bs,
                         pad=pad, flip=flip, masks=masks,
                         boxes=boxes, device=device, **kwargs)
 
@@ -785,7 +969,7 @@ def voc_part_preprocess(
         ok or _fail(d, 'not found or empty', *_part_help)
     if dest.exists():
         raise FileExistsError(f'{dest} exists: remove it or choose another dest')
-    ids,rows = lst.read_text().split(), []
+    ids,rows = lst.read_text('utf-8').split(), []
     train = voc_split(ids, seed=seed)
     for f in mats:
         rows += _cut_objects(f, root, dest,
@@ -798,7 +982,7 @@ def _cut_objects(f, root, dest, split, size, classes):
     jpg = root/'JPEGImages'/f'{f.stem}.jpg'
     if not jpg.is_file():
         _fail(jpg, 'the photograph of an annotation is missing', *_part_help)
-    im = np.asarray(Image.open(jpg).convert('RGB'))
+    im = np.asarray(_read(jpg, lambda im: im.convert('RGB')))              # as it lies in the file: so does the annotation
     for _,c,m in objs:
         if m.shape!=im.shape[:2]:
             raise ValueError(f'{f}: mask {m.shape} does not fit '
@@ -809,7 +993,7 @@ def _cut_objects(f, root, dest, split, size, classes):
 def _write_table(rows, dest):
     if not rows:
         raise ValueError(f'{dest}: no object of the wanted classes in the annotations')
-    with open(dest/'metadata.csv', 'w', newline='') as o:
+    with open(dest/'metadata.csv', 'w', newline='', encoding='utf-8') as o:
         w = csv.DictWriter(o, rows[0].keys()); w.writeheader(); w.writerows(rows)
     return dest
 
@@ -822,31 +1006,32 @@ _imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG '
 def _check_imagenet(d):
     for s in ('train','val'):
         if not (d/s).is_dir(): _fail(d, f'no {s} folder here', *_imagenet_help)
-    a,b = ({o.name for o in (d/s).iterdir() if o.is_dir()} for s in ('train','val'))
-    if not a: _fail(d/'train', 'no class folders', *_imagenet_help)
+    a,b = (set(class_folders(d/s)) for s in ('train','val'))
     if a!=b:
         _fail(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}',
               *_imagenet_help)
 
 # %% ../nbs/02_data.ipynb #488e456c
+def _class_of(d, f): return f.relative_to(d).parts[1]
+
 def imagenet(
-    # Folder with `train` and `val`, or the one that holds it as `imagenet`; default
-    # `data_home()`
-    path=None,
+    path=None, # Folder with `train` and `val`, or the one that holds it as `imagenet`; default `data_home()`
     bs:int=256, # Images in a batch (of each process)
     size:int=224, # Side of the crop, pixels
     num_workers:int=None, # Processes that read and crop; default: fastai's
     device=None, # Default: the GPU where there is one
-    **kwargs # For `ImageDataLoaders.from_folder`
+    **kwargs # For `ImageDataLoaders.from_dblock`: val_bs, shuffle, ...
 )->DataLoaders:
     "Any set in ImageNet's folder layout through fastai's image pipeline"
+    _whole(1, bs=bs, size=size)
     d = _folder(path, ('imagenet',), _imagenet_help)
     _check_imagenet(d)
-    return ImageDataLoaders.from_folder(d, train='train', valid='val',
-                                        bs=bs, num_workers=num_workers,
-        item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()],
-        device=_device(device),
-        batch_tfms=Normalize.from_stats(*imagenet_stats), **kwargs)
+    (t,_,vocab),(v,_,_) = [class_files(d/s, help=_imagenet_help) for s in ('train','val')]
+    block = DataBlock((ImageBlock(FileImage), CategoryBlock(vocab)), get_y=partial(_class_of, d),
+                      splitter=IndexSplitter(range(len(t), len(t+v))),
+                      item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()],
+                      batch_tfms=Normalize.from_stats(*imagenet_stats))
+    return ImageDataLoaders.from_dblock(block, t+v, path=d, bs=bs, num_workers=num_workers, device=_device(device), **kwargs)
 
 # %% ../nbs/02_data.ipynb #7bbecb21
 DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10,
@@ -858,11 +1043,49 @@ def get_dls(
 )->DataLoaders:
     "The `DataLoaders` called `name`"
     if name in DATASETS: return DATASETS[name](**kwargs)
-    close = difflib.get_close_matches(name, DATASETS, n=1)
+    close = difflib.get_close_matches(str(name), DATASETS, n=1)
     hint = f': did you mean {close[0]!r}?' if close else '.'
     raise ValueError(f'unknown data {name!r}{hint} Known: {", ".join(DATASETS)}')
 
 # %% ../nbs/02_data.ipynb #0ccdd542
+def _raw(tl, i): return getattr(tl.items, 'iloc', tl.items)[i]
+
+def _is_file(o): return isinstance(o, (str,Path)) and os.path.isfile(o)
+
+def _steps(tl):
+    "How many transforms of `tl` lead from an item to the name of its file; None where there is no file"
+    o,n = _raw(tl, 0),None
+    with suppress(Exception):                                                # the file itself may be broken
+        for k,f in enumerate([noop, *tl.tfms.fs]):
+            if _is_file(o:=f(o)): n = k
+    return n
+
+def _item_bytes(o):
+    "What an item is made of"
+    if isinstance(o, (tuple,list,L)): return b'|'.join(map(_item_bytes, o))
+    if isinstance(o, (Tensor,np.ndarray,Image.Image,np.generic)):
+        a = np.asarray(o.cpu() if isinstance(o, Tensor) else o)
+        return f'{a.shape} {a.dtype} '.encode() + a.tobytes()
+    return repr(o).encode('utf-8', 'surrogateescape')
+
+def item_files(
+    ds # fastai's `Datasets` or `TfmdLists`
+)->list: # The file that each item is read from; empty where there are none
+    "Files behind the items of a data set"
+    tl = getattr(ds, 'tls', [ds])[0]
+    if not len(tl): return []
+    n = _steps(tl)
+    return [] if n is None else [Path(compose_tfms(_raw(tl, i), tl.tfms.fs[:n])) for i in range(len(tl))]
+
+def item_digests(
+    ds # fastai's `Datasets` or `TfmdLists`
+)->list: # SHA-256 of each item, 64 hexadecimal digits
+    "What each item of a data set hangs on: its file's content, or the values where it has none, and its labels"
+    tls,files = getattr(ds, 'tls', [ds]),item_files(ds)
+    rest = tls[1:] if files else tls
+    return [hashlib.sha256((files[i].read_bytes() if files else b'') + _item_bytes([tl[i] for tl in rest])).hexdigest()
+            for i in range(len(tls[0]))]
+
 def _digest(h, dl):
     if isinstance(dl, TensorDL):
         for o in (dl.dataset.images, dl.dataset.labels):
@@ -870,11 +1093,10 @@ def _digest(h, dl):
             for i in range(0, len(o), 4096):
                 h.update(o[i:i+4096].cpu().contiguous().numpy().data)
     else:
-        for f in sorted(map(Path, dl.items)):
-            h.update(f'{f.parent.name}/{f.name} {f.stat().st_size}'.encode())
+        for o in sorted(item_digests(dl.dataset)): h.update(o.encode())
 
 def checksum(
-    dls:DataLoaders # Any of this page's
+    dls:DataLoaders # Any of this page's, or over fastai's `Datasets`
 )->str: # 64 hexadecimal digits
     """SHA-256 of images and labels of both splits, whatever the device, batch
     size or order"""
