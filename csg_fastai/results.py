@@ -11,6 +11,7 @@ __all__ = ['COLS', 'KEY', 'TEXT', 'NO_RESULTS', 'STATS', 'TABLES', 'VERDICTS', '
 # %% ../nbs/12_results.ipynb #3f3efadb
 import ast, difflib, hashlib, json, math, os, platform, re, shlex, shutil
 import statistics, subprocess, sys, tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatch
@@ -166,6 +167,7 @@ def read_results(
 )->pd.DataFrame:
     "Results as a table; `FileNotFoundError` for a name that isn't there"
     d = results_dir(folder)
+    for o in d.glob('.*.todo'): _settle(d, o.stem[1:])
     fs = {o.stem:o for o in sorted(d.glob('*.csv'))}
     if name is None:
         return (pd.concat(map(_read, fs.values()),
@@ -182,11 +184,12 @@ def read_manifest(
 )->list:
     "The runs that wrote NAME.csv"
     f = results_dir(folder)/f'{name}.json'
+    _settle(f.parent, name)
     if not f.is_file():
         raise FileNotFoundError(f'no manifest {f.name} to say where {name}.csv '
                                 'comes from: repeat its run')
     try: return json.loads(f.read_text(encoding='utf-8'))['runs']
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f'{f.name}: not a manifest ({e}): '
                          'restore it or repeat its run') from None
 
@@ -210,17 +213,28 @@ def _merge_runs(old, run):
     return [o for o in old if o['rows'] and o not in same] + [run]
 
 # %% ../nbs/12_results.ipynb #d9a10a45
+def _settle(d, name):
+    "Finish the renames of NAME.json and NAME.csv that a killed process has left in `d`"
+    todo = d/f'.{name}.todo'
+    if not todo.is_file() or not (pid := todo.read_text(encoding='utf-8')).isdigit(): return
+    for f in (f'{name}.json', f'{name}.csv'):
+        with suppress(FileNotFoundError): os.replace(d/f'.{f}.{pid}.tmp', d/f)
+    todo.unlink(missing_ok=True)
+
 def _replace(
-    *contents # (file, text) pairs
+    *contents # (file, text) pairs: NAME.json and NAME.csv
 ):
-    "Write all files under temporary names, then rename them"
+    "Write both files under temporary names, note that they are whole, then rename them: whoever reads finishes that"
     tmps = [f.with_name(f'.{f.name}.{os.getpid()}.tmp') for f,_ in contents]
+    f = contents[0][0]
+    todo, note = f.with_name(f'.{f.stem}.todo'), f.with_name(f'.{f.stem}.todo.{os.getpid()}.tmp')
     try:
-        for t,(_,s) in zip(tmps, contents):
+        for t,s in zip([*tmps, note], [*(s for _,s in contents), str(os.getpid())]):
             t.write_text(s, encoding='utf-8', newline='\n')
-        for t,(f,_) in zip(tmps, contents): os.replace(t, f)
+        os.replace(note, todo)
+        _settle(f.parent, f.stem)
     finally:
-        for t in tmps: t.unlink(missing_ok=True)
+        for t in [*tmps, note] if not todo.exists() else []: t.unlink(missing_ok=True)
 
 def _target(folder):
     "The folder to write to; an installed package's own is not one"
@@ -250,6 +264,7 @@ def write_results(
         raise ValueError(f'manifest of {name}: no {", ".join(miss)}; make it '
                          'with manifest(command, ...)')
     d, df, runs = _target(folder), check_rows(rows, name), []
+    _settle(d, name)
     run = json.loads(json.dumps(dict(_scrub(manifest), rows=_ids(df))))
     if merge and (d/f'{name}.csv').exists():
         df, runs = _merge_rows(read_results(name, d), df), read_manifest(name, d)
