@@ -754,7 +754,7 @@ def read_history(f)->list:
     f = run_file(Path(f).parent, Path(f).name)
     try:
         rows = [{k:num(k, v) for k,v in r.items()} for r in csv.DictReader(io.StringIO(f.read_text(encoding='utf-8')))]
-        if any(set(r) != set(COLUMNS) for r in rows): raise ValueError('other columns')
+        if not all({'epoch','path'} <= set(r) <= set(COLUMNS) for r in rows): raise ValueError('other columns')
         return rows
     except (ValueError, TypeError, csv.Error) as e: raise ValueError(f'{f} is damaged ({e})') from None
 
@@ -1219,7 +1219,7 @@ def mi_figure(
 def _curve(ax, hs, k, title):
     "One column of both histories, gated epochs shaded"
     for m,color in zip(METHODS, ('tab:gray','tab:red')):
-        rows = [r for r in hs[m] if r[k] != '']
+        rows = [r for r in hs[m] if r.get(k, '') != '']
         x, y = [r['epoch']+1 for r in rows], [r[k] for r in rows]
         if rows: ax.plot(x, y, color=color, label=m.upper(), marker='.', ms=3, lw=1)
     for r in hs['csg']:
