@@ -605,7 +605,7 @@ def side_by_side(
 def _check_call(seeds, seed0, resume, fresh, budget, measure, threads, device):
     "One clear line for what can't work"
     need_whole(1, seeds=seeds, threads=1 if threads is None else threads)
-    for k in (seed0, seed0+seeds-1): _check_seed(k)
+    _check_seed(seed0); _check_seed(seed0+seeds-1)
     _check_device(device)
     if resume and fresh:
         raise ValueError('resume goes on, fresh starts again: pass one of them')

@@ -1517,7 +1517,7 @@ def run(
     "Train pairs for some seeds, measure and report: out/<preset>/seed<k>/ and a summary beside them"
     p = preset(p)
     need_whole(1, seeds=seeds)
-    for k in (seed0, seed0+seeds-1): _check_seed(k)
+    _check_seed(seed0); _check_seed(seed0+seeds-1)
     if kwargs.get('resume') and kwargs.get('fresh'):
         raise ValueError('resume goes on, fresh starts again: pass one of them')
     if threads is not None: need_whole(1, threads=threads); torch.set_num_threads(threads)
