@@ -872,6 +872,11 @@ def _damaged(folder, m, names=RUN_FILES):
         except FileNotFoundError: return False
     return [k for k in m['files'] if k in names and not same(k)]
 
+def _undamaged(folder, m, *names):
+    "One line for the first of the files `names` that isn't as the training left it"
+    for k in _damaged(folder, m, names or RUN_FILES):
+        raise ValueError(f'{Path(folder)/k} is damaged or missing: go on with resume, it is made again')
+
 def is_finished(folder)->bool:
     "Does `folder` hold a finished training with all its files as they were written?"
     if not os.path.lexists(Path(folder)/'manifest.json'): return False
@@ -1016,11 +1021,9 @@ _FETCH = 'checkpoint_path', 'pretrained_cfg', 'pretrained_cfg_overlay', 'cache_d
 def _foreign(p):
     "The recipe of a run folder as far as it can be followed without trust"
     kept = {k:v for k,v in p.data_args.items() if k not in _ELSEWHERE}
-    for k in kept:
-        if k not in DATA_ARGS[p.data]:
-            raise ValueError(f'data_args has {k}={kept[k]!r:.40}, which a run folder may not ask for: pass learn=, a Learner on its images')
-    for k,v in p.model_args.items():
-        if k in _FETCH or not _plain_value(v): raise ValueError(f'model_args has {k}={v!r:.40}, which a run folder may not ask for: pass learn=, a Learner with its network')
+    asked = [f'data_args has {k}' for k in kept if k not in DATA_ARGS[p.data]]
+    asked += [f'model_args has {k}' for k,v in p.model_args.items() if k in _FETCH or not _plain_value(v)]
+    if asked: raise ValueError(f'{asked[0]}, which a run folder may not ask for: pass learn=, a Learner with its images and network')
     return dataclasses.replace(p, data_args=kept)
 
 def _same_images(dls, m, folder):
@@ -1035,7 +1038,7 @@ def load_run(
     "The trained Learner of a run folder, with its gate in `learn.csg.G`"
     folder, m = Path(folder), run_manifest(folder)
     if not m['finished']: raise FileNotFoundError(f'{folder}: no finished training here: go on with resume')
-    if bad := _damaged(folder, m): raise ValueError(f'{folder/bad[0]} is damaged or missing: go on with resume, it is made again')
+    _undamaged(folder, m)
     try:
         if learn is None:
             learn, _ = build(_foreign(_preset_of(m)), m['method'], m['seed'], weights=False)
@@ -1181,7 +1184,7 @@ def _gate_and_mi(d, *methods):
     "Gate [C,K] of a pair, MI [C,K] of each method, and the names of the classes; `ValueError` where they don't fit"
     d = Path(d)
     m, f = run_manifest(_of_pair(d, 'csg')), d/'csg'/'gate.safetensors'
-    if bad := _damaged(d/'csg', m, [f.name]): raise ValueError(f'{d/"csg"/bad[0]} is damaged or missing: go on with resume, it is made again')
+    _undamaged(d/'csg', m, f.name)
     G, classes = read_tensors(f, 'G')['G'].float(), m['data']['classes']
     mi = {o:read_tensors(_of_pair(d, o)/'mi.safetensors', 'MI')['MI'].float() for o in methods}
     for o in (G, *mi.values()):
@@ -1366,8 +1369,7 @@ def _draw(d):
 def _pair_report(d):
     "Figures and report.html of one pair, from its files"
     r, ms = _metrics(d), {m:run_manifest(_of_pair(d, m)) for m in METHODS}
-    for m in METHODS:
-        if bad := _damaged(d/m, ms[m], ['history.csv']): raise ValueError(f'{d/m/bad[0]} is damaged or missing: go on with resume, it is made again')
+    for m in METHODS: _undamaged(d/m, ms[m], 'history.csv')
     pngs = _draw(d)
     sub = _sub('Two trainings from the same start, without (STD) and with (CSG) class-specific gates: '
                f'{r["n_train"]} training images, measured on {r["n_test"]} test images.')
