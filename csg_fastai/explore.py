@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TOPS', 'picture', 'tint', 'svg', 'put', 'frame', 'say', 'outline', 'Frames', 'Tabs', 'View', 'Panel', 'Atlas',
-           'KeepGates', 'load_gates', 'Gates', 'Muting', 'Maps', 'Attacks', 'Explorer', 'explore', 'report_twins']
+           'KeepGates', 'load_gates', 'kept_gates', 'Gates', 'Muting', 'Maps', 'Attacks', 'Explorer', 'explore',
+           'report_twins']
 
 # %% ../nbs/11_explore.ipynb #f682c379
 import base64, html, io, json, numpy as np, torch
@@ -15,7 +16,7 @@ from fastcore.basics import patch
 from functools import partial
 from pathlib import Path
 from PIL import Image
-from safetensors.torch import load_file, save as to_safetensors
+from warnings import warn
 from .activations import exact_quantiles, _default_dl
 from .callback import CSG
 from .gate import filter_order, l1_density
@@ -591,7 +592,7 @@ class KeepGates(Callback):
 @patch
 def _go_on(self:KeepGates):
     "What an earlier part of this training kept, up to the epoch that begins now"
-    was = load_gates(self.file) if self.file and self.file.exists() else []
+    was = self.file and kept_gates(self.file) or []
     self.kept[:],self.begun = [g for g in was if g['epoch'] <= self.epoch],True
 
 _PATHS = 'STD','CSG'
@@ -608,21 +609,28 @@ def _keep(self:KeepGates, csg, share):
 def after_epoch(self:KeepGates):
     "Write them to the file"
     if self.file is None or not self.kept or rank_distrib(): return
-    from csg_fastai.train import atomic_write
+    from csg_fastai.train import atomic_write, sealed
     epoch,path,G = zip(*(g.values() for g in self.kept))
     gated = torch.tensor([o=='CSG' for o in path])
-    atomic_write(self.file, to_safetensors(dict(G=torch.stack(G).half(), gated=gated,
-        epoch=torch.tensor(epoch, dtype=torch.float64))))
+    epoch = torch.tensor(epoch, dtype=torch.float64)
+    atomic_write(self.file, sealed(dict(G=torch.stack(G).half(), gated=gated, epoch=epoch)))
 
 def load_gates(
     file # That `KeepGates` wrote
 )->list: # Of dicts: epoch, path, G [C,K]
     "The gates of a training, in order"
+    from csg_fastai.train import read_tensors
     if not Path(file).is_file(): raise FileNotFoundError(
         f'{file}: no gates were kept here: train with cbs=KeepGates(file)')
-    o = load_file(file)
+    o = read_tensors(file, 'epoch', 'gated', 'G')
     rows = zip(o['epoch'].tolist(), o['gated'].tolist(), o['G'].float())
     return [dict(epoch=e, path=_PATHS[g], G=G) for e,g,G in rows]
+
+def kept_gates(file):
+    "As `load_gates`; None where there are none, or where the file is damaged, which is said"
+    try: return load_gates(file) or None
+    except FileNotFoundError: return None
+    except (ValueError, TypeError, IndexError) as e: warn(f'{e}: the gates kept in it are left out')
 
 # %% ../nbs/11_explore.ipynb #78e89db5
 class Gates(_Of):
@@ -951,7 +959,6 @@ def report_twins(
     from csg_fastai.interpret import CSGInterpretation as Interp, _make
     acts,dl = cached(folder, learn),learn.dls.valid           # the pass that is there
     o = _make(Interp, learn, learn.model, dl, acts, learn.csg, None, '')
-    f = Path(folder)/'gates.safetensors'
-    gates = load_gates(f) if f.is_file() else None
+    gates = kept_gates(Path(folder)/'gates.safetensors')
     views = [*['atlas']*(o.N <= most),'confusion','gates']
     return Explorer(o, gates=gates).static(views=views, max_mb=max_mb)._repr_html_()

@@ -147,9 +147,8 @@ def from_run(cls:CSGInterpretation,
     if not is_finished(d): raise FileNotFoundError(
         f'{d}: no finished training here: pass runs/<preset>/seed<k>/csg or .../std')
     learn,title = load_run(d),d.name.upper() if title is None else title
-    if (d/'gates.safetensors').is_file():
-        from csg_fastai.explore import load_gates
-        learn.gates = load_gates(d/'gates.safetensors')
+    from csg_fastai.explore import kept_gates
+    if gates := kept_gates(d/'gates.safetensors'): learn.gates = gates
     return cls.from_learner(learn, folder=d, title=title, **kwargs)
 
 # %% ../nbs/10a_interpret.ipynb #cff2e4c6

@@ -21,12 +21,13 @@ from .correlation import random_mean, random_share
 from .gate import l1_density
 from .interpret import CSGInterpretation, _own_recall, _worst_other
 from .localization import gradmap_cost
-from .results import check_rows, manifest, read_manifest, read_results, table
+from .results import _ids, check_rows, manifest, read_manifest, read_results, table
 from .results import results_dir, write_results
 from .train import CSG_ARGS, METHODS, PRESETS, RUN_FILES, Keeper, OutOfTime
-from .train import Preset, _model_sha, _preset_of, _summary_report
-from .train import is_finished, keep_pretrained, make_folder, write_json
-from .train import pair, preset, read_history, read_json, run, train
+from .train import LOCK, _check_device, _check_seed, _metrics, _model_sha, _never_gated, _number, _preset_of
+from .train import _summary_report, is_finished, keep_pretrained, locked, make_folder, need_whole
+from .train import pair, preset, read_history, read_json, run, run_file, run_manifest, safe_name
+from .train import seed_folders, train, write_json
 
 # %% ../nbs/12a_runs.ipynb #27f77430
 @dataclass(frozen=True)
@@ -414,11 +415,12 @@ def group_rows(
             for t,m,v,n in both if math.isfinite(v)]
 
 def _measured(d, models):
-    "Groups that were measured on these networks, or None if the file is of others"
-    if not (d/'measures.json').exists(): return []
-    runs = read_manifest('measures', d)
-    if any(r['settings']['models'] != models for r in runs): return None
-    return [r['settings']['group'] for r in runs]
+    "Groups that were measured on these networks and whose rows are there; None if the files are of others, or damaged"
+    try:
+        there, runs = set(_ids(read_results('measures', d))), read_manifest('measures', d)
+        if any(r['settings']['models'] != models for r in runs): return None
+        return [r['settings']['group'] for r in runs if set(r['rows']) <= there]
+    except (OSError, ValueError, KeyError, TypeError): return None
 
 def _command(m, group):
     "What to type to get a group's rows again"
@@ -442,13 +444,15 @@ def measure_run(
     "Measure a pair from its kept weights, group by group; what was measured is kept"
     d, names = Path(d), group_names(what)
     if not (d/'metrics.json').exists():
-        raise FileNotFoundError(f'{d}: no finished pair here: '
-                                'pass runs/<preset>/seed<k>, or go on with resume')
+        raise FileNotFoundError(f'{d}: no finished pair here: pass runs/<preset>/seed<k>, or go on with resume')
+    with locked(d, say): _measure_groups(d, names, say)
+    return d/'measures.csv'
+
+def _measure_groups(d, names, say):
     models = {o:_model_sha(d, o) for o in METHODS}
-    m, old, nets = read_json(d/'csg'/'manifest.json'), _measured(d, models), None
-    p = m['preset']
-    keys = dict(preset=p['name'], model=p['model'], seed=m['seed'],
-                balanced=p.get('balanced', False))
+    m, old, nets = run_manifest(d/'csg'), _measured(d, models), None
+    p = _preset_of(m)
+    keys = dict(preset=p.name, model=p.model, seed=m['seed'], balanced=p.balanced)
     for g in [o for o in names if o not in (old or [])]:
         nets = nets or [CSGInterpretation.from_run(d/o) for o in METHODS]
         if rows := group_rows(g, *nets, say=say, **keys):
@@ -457,25 +461,25 @@ def measure_run(
             old = [*(old or []), g]
         done = ' measured' if rows else ': nothing to measure here (no masks)'
         if say: say(g + done)
-    return d/'measures.csv'
 
 # %% ../nbs/12a_runs.ipynb #032ff730
 def gather(
     d # Folder of a preset's runs, runs/<preset>
 )->Path: # measures.csv
     "Put the measures of all seeds into one file, with their manifests"
-    _copy(d, 'measures', d)
+    with locked(d, wait=60): _copy(d, 'measures', d)
     return Path(d)/'measures.csv'
 
 def _copy(d, name, into):
     "The measures of all seeds in the folder `d` as NAME.csv in `into`"
     first = True
-    for s in sorted(Path(d).glob('seed*/measures.csv')):
-        df = read_results('measures', s.parent)
-        for r in read_manifest('measures', s.parent):
-            del r['rows']
-            rows = df[df.experiment == r['settings']['group']]
-            write_results(name, rows, r, into, merge=not first)
+    for s in seed_folders(d):
+        if not (s/'measures.csv').exists(): continue
+        df, m = read_results('measures', run_file(s, 'measures.csv').parent), run_manifest(s/'csg')
+        for r in read_manifest('measures', run_file(s, 'measures.json').parent):
+            g, = group_names(r['settings']['group'])
+            r = {k:v for k,v in r.items() if k != 'rows'} | dict(command=_command(m, g))   # never one that only a file says
+            write_results(name, df[df.experiment == g], r, into, merge=not first)
             first = False
 
 def measure_runs(
@@ -486,17 +490,17 @@ def measure_runs(
     "Measure all finished pairs of a preset, or one pair"
     d = Path(folder)
     if (d/'metrics.json').exists(): return measure_run(d, what, say)
-    pairs = sorted(o.parent for o in d.glob('seed*/metrics.json'))
+    pairs = [o for o in seed_folders(d) if (o/'metrics.json').exists()]
     if not pairs:
-        raise FileNotFoundError(f'{d}: no finished pair in this folder: '
-                                'pass runs/<preset>, or runs/<preset>/seed<k>')
+        raise FileNotFoundError(f'{d}: no finished pair in this folder: pass runs/<preset>, or runs/<preset>/seed<k>')
     for o in pairs: measure_run(o, what, say and (lambda s,o=o: say(f'{o.name}: {s}')))
     return gather(d)
 
 # %% ../nbs/12a_runs.ipynb #f4ff0096
 def _epochs_done(d):
     "Epochs that the training in `d` has kept"
-    return len(read_history(f)) if (f := Path(d)/'history.csv').exists() else 0
+    try: return len(read_history(Path(d)/'history.csv'))
+    except (FileNotFoundError, ValueError): return 0                # none yet, or damaged: it is made again
 
 def _state(out, p, seed):
     "Of a pair: the trainings that are finished, and the epochs kept in both"
@@ -549,8 +553,7 @@ def n_jobs(
     n:int # Trainings there are
 )->int:
     "Processes at once"
-    if jobs is not None and jobs < 1: raise ValueError(f'jobs={jobs}: pass at least 1')
-    if jobs: return min(jobs, n)
+    if jobs is not None: need_whole(1, jobs=jobs); return min(jobs, n)
     if device is None: gpu = torch.cuda.is_available()
     else: gpu = torch.device(device).type == 'cuda'
     return min(n, 8, max(1, _cores()//2)) if gpu else 1
@@ -579,10 +582,11 @@ def side_by_side(
     "Train pairs side by side, measure and report what is finished; or a `JobError`"
     p, begun = preset(p), begun or time.time()
     measure = ('all' if budget else None) if measure is None else measure or None
-    _check_call(seeds, resume, fresh, budget, measure)
+    _check_call(seeds, seed0, resume, fresh, budget, measure, threads, device)
     ks = list(range(seed0, seed0+seeds))
     n, d = n_jobs(jobs, device, 2*seeds), Path(out)/p.name
     if not resume and not fresh: _nothing_there(out, p, ks)
+    if say and (line := _never_gated(p)): say(line)
     task = dict(preset=dataclasses.asdict(p), out=str(out), resume=resume, fresh=fresh,
                 device=device and str(device), measure=measure)
     def after(job):
@@ -591,29 +595,38 @@ def side_by_side(
     until = budget and begun + 60*budget - end
     crew = Crew(n, Plan(p, ks, out, fresh, measure), lambda job: task, until,
                 _share(threads, n), say or noop, after)
-    r = _outcome(out, p, ks, crew())
+    try: crew()
+    finally: _unlock(out, p, ks)
+    r = _outcome(out, p, ks, crew)
     if measure: r['unfinished'] += _unmeasured(d, p, ks, measure)
     return dict(r, times={str(o):t for o,t in crew.times.items()})
 
 # %% ../nbs/12a_runs.ipynb #d464705c
-def _check_call(seeds, resume, fresh, budget, measure):
+def _check_call(seeds, seed0, resume, fresh, budget, measure, threads, device):
     "One clear line for what can't work"
-    if seeds < 1: raise ValueError(f'seeds={seeds}: pass at least 1')
+    need_whole(1, seeds=seeds, threads=1 if threads is None else threads)
+    _check_seed(seed0); _check_seed(seed0+seeds-1)
+    _check_device(device)
     if resume and fresh:
         raise ValueError('resume goes on, fresh starts again: pass one of them')
-    if budget is not None and not budget > 0:
+    if budget is not None and not (_number(budget) and budget > 0):
         raise ValueError(f'budget={budget}: pass minutes above 0')
     if num_distrib() > 1:
-        raise ValueError('side by side starts its own processes: '
-                         'launch it without torchrun or accelerate')
+        raise ValueError('side by side starts its own processes: launch it without torchrun or accelerate')
     if measure: group_names(measure)
 
 def _nothing_there(out, p, seeds):
     "Refuse to start on top of another run, before any process is started"
     for d in (_folder(out, p, k)/m for k in seeds for m in METHODS):
         if any((d/o).exists() for o in ('history.csv','model.safetensors')):
-            raise FileExistsError(f'{d} holds a run already: pass resume to go on with '
-                                  'it, fresh to start again, or choose another folder')
+            raise FileExistsError(f'{d} holds a run already: pass resume to go on with it, fresh to start again, or choose another folder')
+
+def _unlock(out, p, seeds):
+    "Remove the locks of processes that were killed with the crew; those of living ones stay"
+    for d in (_folder(out, p, k)/m for k in seeds for m in ('', *METHODS)):
+        with suppress(OSError):
+            if (d/LOCK).exists():
+                with locked(d, noop): pass
 
 # %% ../nbs/12a_runs.ipynb #e2988e1d
 def _summaries(d):
@@ -674,15 +687,16 @@ def keep_measures(
     d = Path(folder)
     if not list(d.glob('seed*/measures.csv')):
         raise FileNotFoundError(f'{d}: nothing measured here: csg_measure {d} first')
-    kept = [f for o in sorted(d.glob('seed*/metrics.json')) if weights
-            for f in _keep_weights(o.parent, into)]     # they may be refused
-    _copy(d, d.name, into)
-    return [results_dir(into)/f'{d.name}.csv', *kept]
+    name = safe_name(d.resolve().name)
+    kept = [f for o in seed_folders(d) if weights and (o/'metrics.json').exists()
+            for f in _keep_weights(o, into)]     # they may be refused
+    _copy(d, name, into)
+    return [results_dir(into)/f'{name}.csv', *kept]
 
 def _keep_weights(d, into):
     "Files of the weights of the pair in `d`; none for a large network"
     size = max((d/m/'model.safetensors').stat().st_size for m in METHODS)
-    m = read_json(d/'csg'/'manifest.json')
+    m = run_manifest(d/'csg')
     if size >= SMALL: return []
     return [keep_pretrained(d/o, _weights_name(m['preset'], o, m['seed']), into)
             for o in METHODS]
@@ -697,9 +711,7 @@ def sweep(
 )->list: # Recipes named like digits-0.01-0.1: recipe, λ₂, rate
     "A recipe with each weight and rate of the gate, constant in all gated epochs"
     p = preset(p)
-    return [dataclasses.replace(p, name=f'{p.name}-{l:g}-{r:g}', close=None, lambda2=l,
-                                gate_lr=r) for l in lambdas for r in rates]
-
+    return [preset(p, name=f'{p.name}-{l:g}-{r:g}', close=None, lambda2=l, gate_lr=r) for l in lambdas for r in rates]
 
 # %% ../nbs/12a_runs.ipynb #c0de0502
 _STD_TOO = 'std_layers', 'csg_layers', 'frozen_bn' # These an STD training may see
@@ -714,17 +726,20 @@ def borrow_std(
 )->bool: # Was there one?
     "Copy a finished STD training of a recipe that differs from `p` in the gate alone"
     to = _folder(out, p, seed)/'std'
-    found = [o.parent for o in sorted(Path(out).glob(f'*/seed{seed}/std/manifest.json'))
-             if _without_gate(_preset_of(read_json(o))) == _without_gate(p)]
-    if to.exists() or not (d := first(o for o in found if is_finished(o))): return False
-    make_folder(to)
-    for o in RUN_FILES:
-        if (d/o).exists() and o != 'manifest.json': shutil.copy(d/o, to/o)
-    m = read_json(d/'manifest.json')
-    write_json(to/'manifest.json', dict(m, preset=dataclasses.asdict(p),
-                                        trained_as=m['preset']['name']))
+    found = (o.parent for o in sorted(Path(out).glob(f'*/seed{seed}/std/manifest.json')))
+    if to.exists() or not (d := first(o for o in found if _lends(o, p, seed))): return False
+    with locked(to):
+        for o in RUN_FILES:
+            if os.path.lexists(d/o) and o != 'manifest.json': shutil.copy(run_file(d, o), to/o)
+        m = run_manifest(d)
+        write_json(to/'manifest.json', dict(m, preset=dataclasses.asdict(p), trained_as=m['preset']['name']))
     return True
 
+def _lends(d, p, seed):
+    "Is in `d` a finished STD training of `p` without its gate? A damaged one is passed over"
+    try: m = run_manifest(d)
+    except (ValueError, OSError): return False
+    return (m['method'], m['seed']) == ('std', seed) and _without_gate(_preset_of(m)) == _without_gate(p) and is_finished(d)
 
 # %% ../nbs/12a_runs.ipynb #8b818c04
 _SHORT, _FIXED = 'effectiveness, specificity, correlation', 'effectiveness, correlation'
