@@ -21,9 +21,10 @@ from sklearn.metrics import adjusted_rand_score
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from torch import Tensor, nn
 from .activations import Measure, check_features
-from .activations import (_default_dl, _feed, _model_of,
-                                    _ordered, _split_batch, _sweep)
+from .activations import _default_dl, _feed, _first_images, _fit_labels, _model_of, _sweep, _tensor
+from .gate import plain
 from .models import _ancestors, _learned, _made, _run, _untouched, find_place
+from .mutual_info import _number, _whole
 
 # %% ../nbs/08_correlation.ipynb #845fe883
 def _depth(ops, key):
@@ -120,7 +121,7 @@ def filter_weights(
 # %% ../nbs/08_correlation.ipynb #a2a64589
 def _rows(W):
     "Filters [K,d] in 64 bits, checked"
-    W = torch.as_tensor(W).detach()
+    W = _tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
     if W.ndim < 2 or not W.numel():
         raise ValueError(f'filter weights have shape {tuple(W.shape)}: '
                          'pass [K,in,kh,kw] or [K,d]')
@@ -147,6 +148,8 @@ def filter_cosine(
     return C if signed else C.abs()
 
 # %% ../nbs/08_correlation.ipynb #3c753321
+def _whole_d(d): _number('d', d, lambda d: 2 <= d < math.inf, 'directions need at least 2 dimensions')
+
 def random_share(
     d:int, # Weights of a filter, in*kh*kw
     s=.1, # Threshold or array of thresholds
@@ -154,23 +157,23 @@ def random_share(
 ): # Probability, as `s` in shape
     """P(|cos| >= s), or P(cos >= s), of two random directions in d dimensions:
     r_s of unrelated filters"""
-    if d < 2: raise ValueError(f'd={d}: directions need at least 2 dimensions')
+    _whole_d(d)
     s = np.asarray(s, float)
     p = betainc((d-1)/2, .5, 1 - s.clip(-1, 1)**2)
-    p = np.where(s>=0, p/2, 1-p/2) if signed else np.where(s>0, p, 1.)
+    p = np.where(s>=0, p/2, 1-p/2) if signed else np.where(s<=0, 1., p)
     return np.where(s>1, 0., p)[()]
 
 def random_mean(
     d:int # Weights of a filter, in*kh*kw
 )->float:
     "Mean |cos| of two random directions in d dimensions: C_IC of unrelated filters"
-    if d < 2: raise ValueError(f'd={d}: directions need at least 2 dimensions')
+    _whole_d(d)
     return math.exp(gammaln(d/2) - gammaln((d+1)/2)) / math.pi**.5
 
 # %% ../nbs/08_correlation.ipynb #3ac42940
 def _check_corr(corr):
     "A square matrix of at least two filters, finite"
-    corr = torch.as_tensor(corr).detach().float()
+    corr = _tensor(corr, 'correlations', '[K,K]').float()
     if corr.ndim!=2 or corr.shape[0]!=corr.shape[1]:
         raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass '
                          '[K,K], from filter_cosine')
@@ -189,7 +192,7 @@ def r_s(
 )->float: # In [0,1]
     """Share of pairs of different filters that are correlated (Sec. 4.3, `Filter
     Redundancy`)"""
-    if math.isnan(s): raise ValueError('s is NaN: pass a threshold')
+    _number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
     return (_off(_check_corr(corr)) >= s).float().mean().item()
 
 # %% ../nbs/08_correlation.ipynb #9182ae2d
@@ -244,7 +247,8 @@ def top_filters(
     labels:Tensor, # Class numbers [N]
     m1:int, # Filters of each class, 1 to K
     n_classes:int=None # None: the largest label + 1
-    # Groups A_c [C,K], True for the m1 filters; no True for a class without images
+    # Groups A_c [C,K], True for the m1 filters; no True for a class without images, or whose
+    # images excite no filter
 )->Tensor:
     "The filters that each class activates most (Sec. 4.3)"
     features,labels,C = check_features(features, labels, n_classes)
@@ -255,12 +259,12 @@ def top_filters(
     mean,n = _class_means(features, labels, C)
     best = mean.argsort(dim=1, descending=True, stable=True)[:,:m1]
     return torch.zeros(C, K, dtype=bool, device=mean.device).scatter_(1,
-            best, True) & (n>0)[:,None]
+            best, True) & ((n>0) & (mean!=0).any(1))[:,None]
 
 # %% ../nbs/08_correlation.ipynb #543400d7
 def _check_groups(groups, K):
     "Groups [C,K] as true and false"
-    groups = torch.as_tensor(groups)
+    groups = _tensor(groups, 'groups', 'marks [C,K]')
     if groups.ndim!=2 or groups.shape[1]!=K:
         raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are '
                          f'K={K} filters: pass [C,{K}]')
@@ -295,7 +299,7 @@ def group_overlap(
     # have filters
 )->float:
     "Share of the pairs in C_IC that are one filter twice"
-    n = _meetings(_check_groups(groups, groups.shape[-1]))
+    n = _meetings(_check_groups(groups, np.shape(groups)[-1] if np.ndim(groups) else None))
     return (n.diagonal().sum() / n.sum()).item() if n.sum() else math.nan
 
 # %% ../nbs/08_correlation.ipynb #ba1d8212
@@ -304,7 +308,7 @@ def _check_gate(G, K=None):
     if G is None:
         raise ValueError('the gate is None: pass one [C,K], or '
                          'owners from activation_gate')
-    G = torch.as_tensor(G).detach().float()
+    G = _tensor(G, 'the gate', 'a matrix [C,K]').float()
     if G.ndim!=2:
         raise ValueError(f'the gate has shape {tuple(G.shape)}: '
                          'pass classes x filters [C,K]')
@@ -328,7 +332,7 @@ def own_filters(
     threshold:float=.5 # Open where G > threshold
 )->Tensor: # [C,K], True where filter k is open for class c alone
     "Filters that a class has to itself (App. E)"
-    opened = _check_gate(G) > threshold
+    opened = _check_gate(G) > _number('threshold', threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
     return opened & (opened.sum(0)==1)
 
 # %% ../nbs/08_correlation.ipynb #1e321ed1
@@ -352,11 +356,7 @@ def monopoly(
     classes=None # C names
 )->Monopoly:
     "How many filters each class monopolises and how many are shared (App. E)"
-    if not 0 <= threshold < 1:
-        raise ValueError(f'threshold={threshold}: pass a number '
-                         'in [0,1), so that 1 is open')
-    n = (_check_gate(G) > threshold).sum(0)
-    own = own_filters(G, threshold).sum(1)
+    own,n = own_filters(G, threshold).sum(1),(_check_gate(G) > threshold).sum(0)
     return Monopoly(own, int((n>1).sum()), int((n==0).sum()), _names(classes, len(G)))
 
 # %% ../nbs/08_correlation.ipynb #f5005a85
@@ -366,7 +366,8 @@ def plot(self:Monopoly, ax=None):
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df()[:-1]
-    ax.bar(d['class'], d['filters'], color=['C0']*len(self.own) + ['0.6'])
+    ax.bar(range(len(d)), d['filters'], color=['C0']*len(self.own) + ['0.6'])
+    ax.set_xticks(range(len(d)), map(plain, d['class']))
     ax.set(xlabel='class', ylabel='filters')
     return ax
 
@@ -415,8 +416,9 @@ def plot(self:MonopolyTable, ax=None):
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df(); d = d[d['class']!='a class']
-    ax.bar(d['class'], d['mean'], yerr=d['sd'].fillna(0),
+    ax.bar(range(len(d)), d['mean'], yerr=d['sd'].fillna(0),
            color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
+    ax.set_xticks(range(len(d)), map(plain, d['class']))
     ax.set(xlabel='class', ylabel='filters')
     return ax
 
@@ -426,13 +428,13 @@ def activation_gate(
     labels:Tensor, # Class numbers [N]
     n_classes:int=None # None: the largest label + 1
     # [C,K] of zeros and ones: each filter open for the class with the largest mean;
-    # dead filters for none
+    # filters with one value everywhere for none
 )->Tensor:
     "Owners of the filters of a network without a gate"
     features,labels,C = check_features(features, labels, n_classes)
     mean,n = _class_means(features, labels, C)
     best = F.one_hot(mean.masked_fill((n==0)[:,None], -math.inf).argmax(0), C).T
-    return (best * (features!=0).any(0)).float()
+    return (best * (features!=features[0]).any(0)).float()
 
 # %% ../nbs/08_correlation.ipynb #14706da4
 def block_order(
@@ -487,7 +489,7 @@ def block_score(
     seed:int=0 # Of the random owners
 )->BlockScore: # NaN (blank) if no class owns two filters, or only one class owns any
     "Within-class against between-class |cos| of the owned filters (Fig. 7 as a number)"
-    corr = _check_corr(corr).abs().double()
+    corr,n_perm,seed = _check_corr(corr).abs().double(),_whole('n_perm', n_perm),_whole('seed', seed)
     own = own_filters(_check_gate(G, len(corr)), threshold).to(corr.device)
     at, g = own.any(0), torch.Generator().manual_seed(seed)
     owner, sub = own.int().argmax(0)[at], corr[at][:,at]
@@ -656,7 +658,8 @@ class _Moments:
 @patch
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
-    if y.ndim != 1:
+    # a label of -1 would count for the last class
+    if (y := _fit_labels(out, y)).ndim != 1:
         raise ValueError('images with several classes have no one '
                          'V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
@@ -677,8 +680,8 @@ def patch_moments(
     memory does not grow with N"""
     net, dl = _net(model), _default_dl(model, dl)
     w = next(net.parameters())
-    name = find_conv(net, layer, _feed(_split_batch(next(iter(_ordered(dl))))[0],
-                                       w.device, w.dtype))
+    _number('limit', limit, lambda v: v > 0, 'pass how many bytes the sums may take')
+    name = find_conv(net, layer, _feed(_first_images(dl), w.device, w.dtype))
     m = _Moments(conv := net.get_submodule(name), limit)
     def keep(_, args): m.x = args[0].detach()
     _sweep(net, dl, lambda o: None, m.on_batch, layer,
@@ -695,9 +698,8 @@ def _check_square(S, share, rank):
     if not S.isfinite().all():
         raise ValueError('S holds NaN or infinite values: check '
                          'the images and the weights')
-    if not 0 < share <= 1: raise ValueError(f'share={share}: pass a share in (0,1]')
-    if rank is not None and rank not in range(len(S)+1):
-        raise ValueError(f'rank={rank}: pass a whole number from 0 to d={len(S)}')
+    _number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
+    if rank is not None: _number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
 
 def _rank_of(ev, share):
     """How many of the eigenvalues `ev`, largest first, it takes to hold `share`
@@ -723,8 +725,8 @@ def leading_space(
     rank:int=None # Number of directions instead
 )->Tensor: # Orthonormal directions [d,r], the strongest first; r=0 where S is 0
     "The fewest leading eigenvectors of `S` that hold `share` of its energy"
-    _check_square(S, share, rank)
-    S = S.detach().double()
+    _check_square(S := _tensor(S, 'S', 'a second moment [d,d]'), share, rank)
+    S = S.double()
     if rank is None: rank = _rank_of(torch.linalg.eigvalsh(S).flip(0), share)
     return _leading(S, rank)
 
@@ -794,7 +796,7 @@ def _owners_for(pm, G):
 def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
     C, d = pm.mean.shape
-    at = torch.arange(C) if classes is None else torch.as_tensor(classes).flatten()
+    at = torch.arange(C) if classes is None else _tensor(classes, 'classes', 'class numbers').flatten()
     if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C:
         raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
@@ -894,7 +896,7 @@ class Centres(Measure):
     "K-means centres of the features, matched to classes (App. F, Fig. 11)"
     centres:Tensor # [C,K], row c is the cluster matched to class c
     counts:Tensor # Images of class (row) in the cluster of class (column) [C,C]
-    ari:float # Adjusted Rand index of clusters and classes
+    ari:float # Adjusted Rand index of clusters and classes; NaN (blank) for one class
     G:Tensor=None # Gate [C,K], if there is one
     @property
     def purity(self)->float:
@@ -936,6 +938,7 @@ def kmeans_centres(
     if G is not None: G = _check_gate(G, np.shape(features)[-1]).cpu()
     features,labels,C = check_features(features, labels,
                                        n_classes or (None if G is None else len(G)))
+    seed = _whole('seed', seed)
     if len(features) < C:
         raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
     x, y = features.double().cpu().numpy(), labels.cpu().numpy()
@@ -944,7 +947,9 @@ def kmeans_centres(
     to = linear_sum_assignment(-counts)[1]                     # cluster of each class
     centres, counts = (torch.from_numpy(o)
                        for o in (km.cluster_centers_[to], counts[:,to]))
-    return Centres(centres.float(), counts, adjusted_rand_score(y, km.labels_), G)
+    # one class is nothing to find
+    ari = adjusted_rand_score(y, km.labels_) if len(np.unique(y)) > 1 else math.nan
+    return Centres(centres.float(), counts, ari, G)
 
 # %% ../nbs/08_correlation.ipynb #c3a3428f
 @patch

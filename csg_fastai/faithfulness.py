@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
-from .activations import (Measure, _default_dl, _feed, _model_of,
-                                    _n_images, _plain_data, _split_batch)
+from .activations import Measure, _default_dl, _feed, _fit_labels, _model_of, _n_images, _plain_data, _split_batch
+from .gate import plain
 from .models import _logits, _restore, _state, _untouched
+from .mutual_info import _number, _whole
 
 # %% ../nbs/09a_faithfulness.ipynb #bb400d87
 def check_maps(
@@ -41,9 +42,16 @@ def check_maps(
 # %% ../nbs/09a_faithfulness.ipynb #8df5599b
 def _check_images(x, y):
     if x.ndim != 4: raise ValueError(f'images must be [B,C,H,W], got {tuple(x.shape)}')
+    if not len(x): raise ValueError('no images: there is nothing to measure')
     if y.ndim != 1 or y.is_floating_point() or len(y) != len(x):
         raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} '
                          'images: pass class numbers [B]')
+
+def _check_classes(model, x, y):
+    "One image through the model: are `y` among its classes?"
+    with _untouched(model): z = _logits(model(x[:1]))
+    if z is not None: z = z.expand(len(y), -1)
+    _fit_labels(z, y)
 
 def _make_maps(fn, model, x, y, bs, name='maps'):
     "`fn` on parts of at most `bs` images, in evaluation mode"
@@ -55,6 +63,7 @@ def random_maps(
     seed:int=0
 ): # Function of (model, x, y)
     "Random numbers, the same for every model"
+    _whole('seed', seed)
     def maps(model, x, y):
         g = torch.Generator().manual_seed(seed)
         return torch.rand(len(x), *x.shape[2:], generator=g).to(x.device)
@@ -64,6 +73,7 @@ def centre_maps(
     sigma:float=.25 # Standard deviation, as a share of height and width
 ): # Function of (model, x, y)
     "A blob in the middle of every image"
+    _number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
     def maps(model, x, y):
         v,h = (((torch.arange(n, device=x.device) + .5)/n - .5)**2 for n in x.shape[2:])
         return torch.exp(-(v[:,None] + h)/(2*sigma**2)).expand(len(x), -1, -1)
@@ -75,6 +85,7 @@ def pixel_rank(
     seed:int=0 # Of the order among equal values
 )->Tensor: # int64 [B,H,W]; 0 is the pixel with the largest value
     "Each pixel's place when pixels are taken from the largest value to the smallest"
+    if maps.isnan().any(): raise ValueError('maps hold NaN, which has no rank')
     m = maps.flatten(1)
     mix = torch.rand(m.shape,
             generator=torch.Generator().manual_seed(seed)).argsort(1).to(m.device)
@@ -94,6 +105,7 @@ def blurred(
 )->Tensor: # [B,C,H,W]
     """Images without their details; beyond the border there is nothing, and the
     weights sum to 1"""
+    _number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
     h,w = x.shape[2:]
     return _blur_matrix(h, sigma*h, x) @ x @ _blur_matrix(w, sigma*w, x).T
 
@@ -103,10 +115,12 @@ def empty_images(
     base='blur' # 'blur', 'mean', 'zero', or a tensor that broadcasts to `x`
 )->Tensor: # [B,C,H,W]
     "What is left of images without their pixels"
-    if isinstance(base, Tensor): return base.to(x).expand_as(x)
-    if base == 'blur': return blurred(x)
-    if base == 'mean': return x.mean((2,3), keepdim=True).expand_as(x)
-    if base == 'zero': return torch.zeros_like(x)
+    if isinstance(base, Tensor):
+        if not base.isfinite().all(): raise ValueError('base: the empty image holds NaN or infinity')
+        try: return base.to(x).expand_as(x)
+        except RuntimeError: raise ValueError(f'base: an empty image of shape {tuple(base.shape)} for images {tuple(x.shape)}') from None
+    made = dict(blur=lambda: blurred(x), mean=lambda: x.mean((2,3), keepdim=True).expand_as(x), zero=lambda: torch.zeros_like(x))
+    if isinstance(base, str) and base in made: return made[base]()
     raise ValueError(f"base={base!r}: use 'blur', 'mean', 'zero' or a tensor")
 
 # %% ../nbs/09a_faithfulness.ipynb #93a955fe
@@ -143,9 +157,8 @@ def insertion_deletion(
     _check_images(x, y)
     if score not in SCORES:
         raise ValueError(f'score={score!r}: use one of {", ".join(SCORES)}')
-    for k,v in dict(steps=steps, bs=bs).items():
-        if v != int(v) or v < 1:
-            raise ValueError(f'{k}={v!r}: pass a whole number of at least 1')
+    steps,bs,seed = _whole('steps', steps, 1),_whole('bs', bs, 1),_whole('seed', seed)
+    _check_classes(model, x, y)
     rank,empty = pixel_rank(check_maps(maps, x), seed),empty_images(x, base)
     return tuple(_curve(model, *o, y, rank, steps, bs, score)
                  for o in ((empty, x), (x, empty)))
@@ -160,7 +173,7 @@ def _some(learn, dl, n):
     (x,y) stays as it is"""
     if isinstance(dl, (tuple,list)):
         x,y = (torch.as_tensor(o) for o in dl); _check_images(x, y); return x,y
-    dl = _default_dl(learn, dl)
+    dl,n = _default_dl(learn, dl),_whole('n', n, 1)
     xs,ys,start,N = [],[],0,_n_images(dl)
     want = set(range(n)) if not N else {int(i*N/min(n, N)) for i in range(min(n, N))}
     with _plain_data(dl) as dl:
@@ -169,6 +182,7 @@ def _some(learn, dl, n):
             at = [i for i in range(len(x)) if start+i in want]
             xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device))
             start += len(x)
+    if not xs: raise ValueError('the loader gives no batch: there is nothing to measure')
     x,y = torch.cat(xs),torch.cat(ys)
     _check_images(x, y)
     return x,y
@@ -231,6 +245,7 @@ def faithfulness(
     """Insertion and deletion of maps, beside those of a random map and of a blob
     in the middle"""
     model,x,y,maps = _setup(learn, dl, n, maps)
+    bs = _whole('bs', bs, 1)
     with _untouched(model):
         ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
     cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y,
@@ -252,8 +267,8 @@ def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
             grey = (dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k])
                     if k in NOTHING else {})
             a.plot(np.linspace(0, 1, len(c)), c,
-                   label=f'{k}: {auc(c):.3f}', **{**grey, **kw})
-        a.set(title=f'{self.title} {w}'.strip(), xlabel='share of pixels put in'
+                   label=plain(f'{k}: {auc(c):.3f}'), **{**grey, **kw})
+        a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in'
               if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
@@ -302,8 +317,11 @@ def _reset(m, g):
     if not hasattr(m, 'reset_parameters'):
         raise ValueError(f"a {type(m).__name__} can't reset its "
                          "parameters: use by='shuffle'")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(g.initial_seed()); m.reset_parameters()
+    gpus = {p.device.index for p in m.parameters(recurse=False) if p.device.type=='cuda'}
+    with torch.random.fork_rng(gpus):
+        # torch.manual_seed would set every GPU's state, and not take it back
+        for o in (torch.default_generator, *(torch.cuda.default_generators[i] for i in gpus)): o.manual_seed(g.initial_seed())
+        m.reset_parameters()
 
 RANDOM = dict(shuffle=_shuffle, reset=_reset)
 
@@ -314,7 +332,8 @@ def randomise(
     seed:int=0
 ):
     "Make the weights of modules random, in place"
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(_whole('seed', seed))
+    if by not in RANDOM: raise ValueError(f"by={by!r}: use {' or '.join(map(repr, RANDOM))}")
     with torch.no_grad():
         for m in modules: RANDOM[by](m, g)
 
@@ -330,20 +349,28 @@ def _ranks(m):
                for o in (pos, torch.ones_like(pos)))
     return torch.empty_like(pos).scatter_(1, idx, (tot/cnt.clamp(min=1)).gather(1, new))
 
+def _pair(a, b):
+    "Two maps [B,H,W] that can be compared, or a `ValueError`"
+    for o in (a, b):
+        if not isinstance(o, Tensor) or o.ndim != 3 or o.shape != a.shape or not o.numel():
+            raise ValueError(f'maps must be two tensors [B,H,W] of one size, got {[tuple(np.shape(o)) for o in (a, b)]}')
+        if o.isnan().any(): raise ValueError('maps hold NaN, which is like nothing')
+    return a,b
+
 def spearman(
     a:Tensor, # Maps [B,H,W]
     b:Tensor # Maps [B,H,W]
 )->Tensor: # [B]; NaN where a map is constant
     "Rank correlation of maps, image by image"
-    a,b = (o - o.mean(1, keepdim=True) for o in (_ranks(a.flatten(1)),
-                                                 _ranks(b.flatten(1))))
+    a,b = (o - o.mean(1, keepdim=True) for o in (_ranks(o.flatten(1)) for o in _pair(a, b)))
     return ((a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1))).float()
 
 # %% ../nbs/09a_faithfulness.ipynb #e87033b1
 def _unit(m):
     "Maps brought to 0…1; a constant one becomes 0"
     lo,hi = m.flatten(1).aminmax(dim=1)
-    return (m - lo[:,None,None])/(hi - lo).clamp(min=1e-12)[:,None,None]
+    size = hi - lo
+    return (m - lo[:,None,None])/torch.where(size > 0, size, 1)[:,None,None]
 
 def ssim(
     a:Tensor, # Maps [B,H,W]
@@ -352,7 +379,9 @@ def ssim(
 )->Tensor: # [B]
     """Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over
     square windows with equal weights"""
-    w = min(window, *a.shape[1:])
+    a,b = _pair(a, b)
+    w = min(_whole('window', window, 2), *a.shape[1:])
+    if w < 2: raise ValueError(f'maps of {tuple(a.shape[1:])} pixels have no structure to compare')
     pool = lambda o: F.avg_pool2d(o[:,None], w, 1)[:,0]
     a,b = (_unit(o.double()) for o in (a, b))
     # k: sample variances, as scikit-image has them
@@ -372,6 +401,10 @@ class Sanity(Measure):
     accuracy:list
     order:str='cascade'
     title:str='' # Of the network
+    @property
+    def _note(self):
+        n = sum(s[:len(self.layers),0].isnan().sum().item() for s in self.scores.values())
+        return f'In {n} comparisons a map had one value everywhere: they have no rank correlation and are left out of its means.'*(n > 0)
 
 @patch
 def to_df(self:Sanity)->pd.DataFrame:
@@ -390,6 +423,10 @@ def to_df(self:Sanity)->pd.DataFrame:
 def _likeness(a, b, absolute):
     if absolute: a,b = a.abs(),b.abs()
     return torch.stack([spearman(a, b), ssim(a, b)]).cpu()
+
+def _is_right(z, y):
+    "Whether class scores [B,C] put images into their classes; scores that are no numbers don't"
+    return (z.argmax(1) == y) & z.isfinite().all(1)
 
 def _stages(model, names, order, by, seed):
     "Make one layer after the other random; within `keep_weights`"
@@ -431,16 +468,18 @@ def sanity(
     """Are maps other ones when the weights are random? (Adebayo et al. 2018);
     the network is left as it was"""
     model,x,y,maps = _setup(learn, dl, n, maps)
-    names = _check_sanity(model, order, by, layers)
+    names,bs,seed = _check_sanity(model, order, by, layers),_whole('bs', bs, 1),_whole('seed', seed)
+    _check_classes(model, x, y)
     make = lambda: {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
     with _untouched(model), keep_weights(model):
         was,accs = make(),[]
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
             for k,m in make().items(): out[k].append(_likeness(was[k], m, absolute))
-            accs.append((torch.cat([_logits(model(o))
-                    for o in x.split(bs)]).argmax(1) == y).float().mean().item())
-    for k,m in was.items(): out[k].append(_likeness(m, m.roll(1, 0), absolute))
+            z = torch.cat([_logits(model(o)) for o in x.split(bs)])
+            accs.append(_is_right(z, y).float().mean().item())
+    # one image has no other
+    for k,m in was.items(): out[k].append(_likeness(m, m.roll(1, 0), absolute) if len(m) > 1 else torch.full((2, 1), math.nan))
     return Sanity({k:torch.stack(v) for k,v in out.items()}, names, accs, order, title)
 
 # %% ../nbs/09a_faithfulness.ipynb #ef4808e0
@@ -457,10 +496,10 @@ def plot(self:Sanity, ax=None, measure='spearman', **kw):
         v = g[measure].values
         if np.isnan(v[:-1]).all(): continue
         line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]],
-                        marker='.', label=k, **kw)
+                        marker='.', label=plain(k), **kw)
         ax.axhline(v[-1], ls='--', lw=.8, color=line.get_color(), alpha=.6)
     ax.set_xticks(range(len(self.layers)+1), ['none', *self.layers],
                   rotation=30, ha='right', fontsize=7)
-    ax.set(ylabel=measure, ylim=(-.6, 1.05), title=f'{self.title} {self.order}'.strip())
+    ax.set(ylabel=measure, ylim=(-.6, 1.05), title=plain(f'{self.title} {self.order}'))
     ax.legend(fontsize=7)
     return ax

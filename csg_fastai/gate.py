@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PSI', 'gate_rows', 'apply_gate', 'ideal_gap', 'project', 'in_V_G', 'l1_density', 'density_interval', 'sparsity',
-           'sparsity_grad', 'fixed_gate', 'filter_order', 'show_gate']
+           'sparsity_grad', 'fixed_gate', 'plain', 'filter_order', 'show_gate']
 
 # %% ../nbs/00_gate.ipynb #9f01cdb0
 import operator, torch, torch.nn.functional as F
@@ -183,6 +183,13 @@ def fixed_gate(
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 
+# %% ../nbs/00_gate.ipynb #3594e4d4
+def plain(
+    text # a name from outside, of a class or a network
+)->str: # one line that matplotlib draws as it is
+    "Text for a figure: no formula between dollars, no line break, nothing that can't be printed"
+    return ' '.join(''.join(c if c.isprintable() else ' ' for c in str(text)).split()).replace('$', r'\$')
+
 # %% ../nbs/00_gate.ipynb #8988a24f
 def filter_order(
     G:Tensor # gate or any matrix classes x filters [C,K]
@@ -214,5 +221,5 @@ def show_gate(
     ax.set(xlabel='filter', ylabel='class')
     ax.set_title(title or f'density {l1_density(G):.3f}', parse_math=False)
     # a name may hold $, which is no formula
-    if classes is not None: ax.set_yticks(range(len(G)), [*map(str, classes)], fontsize=7, parse_math=False)
+    if classes is not None: ax.set_yticks(range(len(G)), [' '.join(str(o).split()) for o in classes], fontsize=7, parse_math=False)
     return ax

@@ -11,14 +11,14 @@ __all__ = ['OVERLAP', 'class_entropy', 'mutual_info_matrix', 'mis', 'show_mi', '
 import math, os, warnings
 import numpy as np, pandas as pd, torch
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from fastcore.basics import patch
 from functools import lru_cache
 from torch import Tensor
-from scipy.special import digamma
-from .activations import (Measure, check_features,
-                                    _class_numbers, _n_classes, _tensor)
-from .gate import filter_order
+from scipy.special import digamma, xlogy
+from .activations import Measure, check_features, _class_numbers, _few, _n_classes, _tensor
+from .gate import filter_order, plain
 
 # %% ../nbs/06_mutual_info.ipynb #4613603a
 def class_entropy(
@@ -211,10 +211,14 @@ def _compiled():
     from numba.extending import register_jitable
     for f in (_side, _closer, _places, _kth_own, _own_sums): register_jitable(f)
     for f in (_jumps, _kth_without, _window, _first, _other_sums): register_jitable(f)
+    one = np.zeros((1,2)), np.zeros((1,2), np.int32), np.array([2]), 1, digamma(np.arange(3)), np.zeros((1,1))
     # a notebook's functions may still change
-    keep = __name__ != '__main__'
-    try: return njit(_all_sums, nogil=True, cache=keep)
-    except RuntimeError: return njit(_all_sums, nogil=True)   # nowhere to keep it
+    if __name__ != '__main__':
+        # nowhere to keep it, a full disk, files that a killed process left half written
+        with suppress(Exception):
+            (f := njit(_all_sums, nogil=True, cache=True))(*one)
+            return f
+    return njit(_all_sums, nogil=True)
 
 def _all_sums_numpy(xs, ys, n_c, k, psi, S):
     "As `_all_sums`, class by class"
@@ -231,9 +235,9 @@ def _kernel():
 # %% ../nbs/06_mutual_info.ipynb #85400615
 def _threads(n=None):
     "Threads to use: asked for, else numba's setting, else PyTorch's"
-    n = int(n or os.environ.get('NUMBA_NUM_THREADS') or torch.get_num_threads())
-    if n < 1: raise ValueError(f'threads={n}: pass 1 or more')
-    return n
+    if n is None: n = os.environ.get('NUMBA_NUM_THREADS') or torch.get_num_threads()
+    if not str(n).isdecimal() or int(n) < 1: raise ValueError(f'threads={n!r}: pass 1 or more')
+    return int(n)
 
 def _sums(z, y, n_c, k, threads):
     """Sums of digamma(m) [K,C] of prepared features [K,N]: blocks of filters,
@@ -250,6 +254,17 @@ def _sums(z, y, n_c, k, threads):
     with ThreadPoolExecutor(threads) as ex: list(ex.map(block, range(0, K, step)))
     return S
 
+# %% ../nbs/06_mutual_info.ipynb #674218bd
+def _number(name, v, ok, want):
+    "`v` if it is a number for which `ok(v)` is true (for NaN nothing is), or a `ValueError`"
+    with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+        if ok(v): return v
+    raise ValueError(f'{name}={v!r}: {want}')
+
+def _whole(name, v, least=0):
+    "`v` as an int, or a `ValueError`"
+    return int(_number(name, v, lambda v: v == int(v) and v >= least, f'pass a whole number from {least} on'))
+
 # %% ../nbs/06_mutual_info.ipynb #55d26347
 def _mi(x, y, C, k, random_state, threads):
     "MI [K,C] of features [N,K] and class numbers [N], as arrays"
@@ -257,12 +272,37 @@ def _mi(x, y, C, k, random_state, threads):
     return _assemble(_sums(_prepare(x, random_state), y.astype(np.int32),
                            n_c, k, threads), n_c, len(x), k)
 
-def _whole(name, v, least=0):
-    "`v` as an int, or a `ValueError`"
-    if not isinstance(v, (int,float,
-            np.number)) or not math.isfinite(v) or v != int(v) or v < least:
-        raise ValueError(f'{name}={v!r}: pass a whole number from {least} on')
-    return int(v)
+def _bounded(M, n_c, N):
+    """M [K,C] without what can't be, and the filters [K] where there was such: with ties or with two classes the entropy is
+    the limit, else what perfect separation gives"""
+    n = np.stack([n_c, N-n_c]) / N
+    H = -xlogy(n, n).sum(0)
+    over = M > digamma(N) - (n*digamma((n*N).clip(1))).sum(0) + 1e-9
+    return np.where(over | ((n_c > 0).sum() <= 2), np.minimum(M, H), M), over.any(1)
+
+def _nearly_constant(x, k):
+    "Filters [K] with one value everywhere, or (from a hundred images for each) everywhere but in `k` images"
+    return (x == np.median(x, axis=0)).sum(0) >= len(x) - min(k, len(x)//100)
+
+def _matrix_of(x, y, C, n_neighbors=3, random_state=0, balanced=False, dead=None, threads=None, said=None):
+    "`mutual_info_matrix` of arrays without its checks; `said` gets the filters that ties make worthless"
+    n_c = np.bincount(y, minlength=C)
+    M = (_balanced_mi if balanced else _mi)(x, y, C, n_neighbors, random_state, threads)
+    n = np.minimum(n_c, len(y)-n_c)
+    M,over = _bounded(M, n, (2*n).clip(1)) if balanced else _bounded(M, n_c, len(y))
+    if dead is not None: M[_nearly_constant(x, n_neighbors)] = dead
+    elif said is not None: said += np.flatnonzero(over | _nearly_constant(x, n_neighbors) & (np.median(x, axis=0) != 0)).tolist()
+    return torch.from_numpy(M)
+
+# %% ../nbs/06_mutual_info.ipynb #15a6295b
+def _said(n_c, k, filters=()):
+    "One warning with all that makes entries of M worthless"
+    none,few = np.flatnonzero(n_c == 0).tolist(),np.flatnonzero((n_c > 0) & (n_c <= k)).tolist()
+    why = [f'no image is of class {_few(none)}: MI 0'] if none else []
+    if few: why.append(f'class {_few(few)} has fewer than n_neighbors+1 = {k+1} images: hardly an estimate (0 for a single image)')
+    if filters: why.append(f'filter {_few(filters)} has (nearly) one value, and ties that no noise breaks: its MI means nothing, '
+                           'dead=0 makes it 0')
+    if why: warnings.warn('mutual information: ' + '; '.join(why), stacklevel=3)
 
 def mutual_info_matrix(
     features, # [N,K], array, tensor or table
@@ -272,19 +312,18 @@ def mutual_info_matrix(
     random_state:int=0,
     n_classes:int=None, # C; None: the largest label + 1
     balanced:bool=False, # as many negatives as positives for each class? (see below)
-    # MI of a filter that has one value everywhere; None: as scikit-learn estimates it
+    # MI of a filter that has one value (nearly) everywhere; None: as scikit-learn estimates it
     dead:float=None,
     threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
 )->Tensor: # M [K,C] in nats, float64 on the CPU
-    """MI of every filter's activation with every class (Sec. 4.1), as
-    `mutual_info_classif`; `ValueError` for bad input"""
+    "MI of every filter's activation with every class (Sec. 4.1), as `mutual_info_classif` where that is no more than there is to know"
     x, y, C = check_features(features, labels, n_classes)
-    n_neighbors = _whole('n_neighbors', n_neighbors, 1)
-    if balanced: _whole('random_state', random_state)
-    x, y = x.cpu().numpy(), y.cpu().numpy()
-    M = (_balanced_mi if balanced else _mi)(x, y, C, n_neighbors, random_state, threads)
-    if dead is not None: M[x.min(0) == x.max(0)] = dead
-    return torch.from_numpy(M)
+    n_neighbors, random_state = _whole('n_neighbors', n_neighbors, 1), _whole('random_state', random_state)
+    if dead is not None: _number('dead', dead, math.isfinite, 'pass the MI of a filter with one value, 0 for example')
+    x, y, odd = x.cpu().numpy(), y.cpu().numpy(), []
+    M = _matrix_of(x, y, C, n_neighbors, random_state, balanced, dead, threads, odd)
+    _said(np.bincount(y, minlength=C), n_neighbors, odd)
+    return M
 
 # %% ../nbs/06_mutual_info.ipynb #40c3d031
 def _matrix(M, what='M'):
@@ -316,7 +355,9 @@ def _axis(ax, K, C):
 def _label(ax, classes, C, title):
     ax.set(xlabel='filter', ylabel='class', title=title)
     ax.title.set_fontsize(10)
-    if classes is not None and C <= 60: ax.set_yticks(range(C), classes, fontsize=7)
+    names = None if classes is None else [plain(o) for o in classes]
+    if names is not None and len(names) != C: raise ValueError(f'{len(names)} names for {C} classes: pass one for each')
+    if names and C <= 60: ax.set_yticks(range(C), names, fontsize=7)
     return ax
 
 def _order(order, K):
@@ -349,16 +390,26 @@ def show_mi(
                   f'MIS {mis(M):.3f} nats' if title is None else title)
 
 # %% ../nbs/06_mutual_info.ipynb #278a4f65
+_TWO = 'Two classes: what a filter tells about one it tells about the other, so it is neither one\'s nor the other\'s.'
+
+def _one_question(M):
+    "Is all information of M [K,C] about two classes, and the same for both?"
+    told = M[:,(M > 0).any(0)].T
+    return len(told) == 2 and torch.allclose(*told, rtol=1e-9, atol=1e-12)
+
 @dataclass
 class MISparsity(Measure):
     "How far each filter's information is about one class"
     hoyer:Tensor # Hoyer's measure [K] in [0,1]; NaN for a silent filter
     second:Tensor # second largest MI over the largest [K]; NaN for a silent filter
+    two:bool=False # only two classes, so that nothing can be said?
     @property
     def single(self):
         return (self.second[~self.second.isnan()] < .5).float().mean().item()
     @property
-    def silent(self): return int(self.hoyer.isnan().sum())
+    def silent(self): return 0 if self.two else int(self.hoyer.isnan().sum())
+    @property
+    def _note(self): return _TWO if self.two else ''
     def to_df(self):
         return pd.DataFrame([{'Hoyer, mean':self.hoyer.nanmean().item(),
                               'single filters':self.single,
@@ -374,6 +425,7 @@ def mi_sparsity(
         raise ValueError('one class: sparsity is about how '
                          'information is shared among classes')
     best, second = M.topk(2, dim=1).values.T
+    if _one_question(M): return MISparsity(*torch.full((2, len(M)), math.nan, dtype=M.dtype), True)
     root, nan = math.sqrt(M.shape[1]), torch.tensor(math.nan, dtype=M.dtype)
     hoyer = (root - M.sum(1)/M.norm(dim=1)) / (root-1)
     return MISparsity(torch.where(best > 0, hoyer, nan),
@@ -438,7 +490,7 @@ def _note(self:MIS):
     return (f'In nats{how}; other images: 95 % interval for as many others, from '
             f'{len(self.halves)} halves; '
             f'floor: labels permuted {len(self.null)} times; '
-            f'{len(self.seeds)} seeds for ties.')
+            f'{len(self.seeds)} seeds for ties.' + ' The score is not above its floor.'*(self.value <= self.null_bound))
 
 # %% ../nbs/06_mutual_info.ipynb #baaa9e93
 @patch
@@ -473,16 +525,15 @@ def mis_stats(
                  random_state=random_state)
     n_null, n_half, n_seeds, seed, random_state = (_whole(*o) for o in draws.items())
     rng, N = np.random.default_rng(seed), len(y)
-    f = lambda i, l, r=random_state: mis(mutual_info_matrix(x[i], l,
-            random_state=r, n_classes=C, **kwargs))
-    null   = [f(slice(None), y[torch.from_numpy(rng.permutation(N))])
-              for _ in range(n_null)]
-    halves = [f(i, y[i]) for i in (torch.from_numpy(rng.permutation(N)[:max(2, N//2)])
-                                   for _ in range(n_half))]
+    # checked, and warned of once
+    value = mis(mutual_info_matrix(x, y, random_state=random_state, n_classes=C, **kwargs))
+    x, y = x.cpu().numpy(), y.cpu().numpy()
+    f = lambda i, l, r=random_state: mis(_matrix_of(x[i], l, C, random_state=r, **kwargs))
+    null   = [f(slice(None), y[rng.permutation(N)]) for _ in range(n_null)]
+    halves = [f(i, y[i]) for i in (rng.permutation(N)[:max(2, N//2)] for _ in range(n_half))]
     seeds  = [f(slice(None), y, random_state+1+r) for r in range(n_seeds)]
     draws = [torch.tensor(o, dtype=torch.float64) for o in (null, halves, seeds)]
-    return MIS(f(slice(None), y), *draws, N, x.shape[1], C,
-               kwargs.get('balanced', False))
+    return MIS(value, *draws, N, x.shape[1], C, kwargs.get('balanced', False))
 
 # %% ../nbs/06_mutual_info.ipynb #5ec82c7e
 @dataclass
@@ -539,6 +590,13 @@ def mis_difference(
                                      seed, **kwargs) for o in (a,b)))
 
 # %% ../nbs/06_mutual_info.ipynb #6429f70a
+def _balanced(y, c, seed):
+    "`balanced_sample` of an array"
+    groups = np.flatnonzero(y==c), np.flatnonzero(y!=c)
+    n, rng = min(map(len, groups)), np.random.default_rng((seed, c))
+    pos, neg = (o if len(o)==n else rng.permutation(o)[:n] for o in groups)
+    return np.concatenate([pos, neg]), np.repeat([True,False], n)
+
 def balanced_sample(
     labels, # class numbers [N]
     c:int, # class
@@ -546,20 +604,20 @@ def balanced_sample(
 )->tuple: # image numbers [2n], and whether each is of class c [2n]
     """All positives of class `c` and as many random negatives (or the other way
     round where negatives are fewer)"""
-    y = _class_numbers(labels).cpu().numpy()
-    groups = np.flatnonzero(y==c), np.flatnonzero(y!=c)
-    n, rng = min(map(len, groups)), np.random.default_rng((seed, c))
-    pos, neg = (o if len(o)==n else rng.permutation(o)[:n] for o in groups)
-    return np.concatenate([pos, neg]), np.repeat([True,False], n)
+    y, seed = _class_numbers(labels).cpu().numpy(), _whole('seed', seed)
+    c = int(_number('c', c, lambda c: len(y) and int(c) == c and c in y, 'no image has this label, so there is nothing to draw'))
+    return _balanced(y, c, seed)
 
 def _balanced_mi(x, y, C, k, random_state, threads):
     """As `_mi`, each class on a balanced sample of its own; 0 for a class with
     fewer than two images"""
-    M = np.zeros((x.shape[1], C))
+    M, seen = np.zeros((x.shape[1], C)), np.unique(y)
     def one(c):
-        i, own = balanced_sample(y, c, random_state)
+        i, own = _balanced(y, c, random_state)
         if len(i) > 2: M[:,c] = _mi(x[i], own.astype(int), 2, k, random_state, 1)[:,1]
     with ThreadPoolExecutor(_threads(threads)) as ex: list(ex.map(one, range(C)))
+    # two classes are one question, and another draw no other answer
+    if len(seen) == 2: M[:,seen[1]] = M[:,seen[0]]
     return M
 
 # %% ../nbs/06_mutual_info.ipynb #b44e310a
@@ -582,6 +640,19 @@ class Agreement(Measure):
     hits_any:float # the same for a class drawn at random
     G:Tensor # gate [C,K]
     M:Tensor # mutual information [K,C]
+    @property
+    def rho_sd(self):
+        "Standard deviation of rho over all ways to shuffle the filters (Hoeffding 1951)"
+        a, b = (r - r.mean() for r in (_ranks(self.G), _ranks(self.M.T)))
+        S = a.T @ b
+        S = S - S.mean(0) - S.mean(1, keepdim=True) + S.mean()
+        return (S.norm()/(a.norm()*b.norm())).item() / math.sqrt(len(S)-1) if len(S) > 1 else math.nan
+    @property
+    def _note(self):
+        if _one_question(self.M): return _TWO
+        if math.isnan(self.rho): return 'No rank correlation: all entries of the gate, or of MI, are equal.'
+        if self.rho > self.rho_shuffled + 2*self.rho_sd: return ''
+        return 'The rank correlation is no higher than what shuffled filters reach by chance.'
     def to_df(self):
         return pd.DataFrame([('rank correlation', self.rho,
                               self.rho_shuffled, self.rho_best),
@@ -605,8 +676,7 @@ def agreement(
     G, # gate [C,K]
     M # mutual information [K,C]
 )->Agreement:
-    """Agreement of gate and mutual information as numbers (Fig. 4c); a filter
-    without information is no hit"""
+    "Agreement of gate and mutual information as numbers (Fig. 4c); a filter without information is no hit, two classes are blank"
     G, M = _gate(G), _matrix(M).double()
     if G.shape != M.T.shape:
         raise ValueError(f'G {tuple(G.shape)} must be [C,K] and M {tuple(M.shape)} '
@@ -615,10 +685,13 @@ def agreement(
     norm = (a.norm()*b.norm()).item() or math.nan
     rhos = ((a*b).sum(), a.flatten().sort()[0] @ b.flatten().sort()[0],
             a.sum(1) @ b.sum(1) / G.shape[1])
-    opened, top, some = (G > 1-1e-6).double(), M.argmax(1), M.amax(1) > 0
-    hits = opened[top, range(len(M))]*some, opened.mean(1)[top]*some, opened
-    return Agreement(*(o.item()/norm for o in rhos),
-                     *(o.mean().item() for o in hits), G, M)
+    opened, best = (G > 1-1e-6).double(), M.amax(1, keepdim=True)
+    # of several best classes each counts its share
+    top = ((M >= best*(1-1e-9)) & (best > 0)).double()
+    top = top / top.sum(1, keepdim=True).clamp(min=1)
+    hits = (top*opened.T).sum(1), (top*opened.mean(1)).sum(1), opened
+    nums = [o.item()/norm for o in rhos] + [o.mean().item() for o in hits]
+    return Agreement(*([math.nan]*5 + nums[5:] if _one_question(M) else nums), G, M)
 
 # %% ../nbs/06_mutual_info.ipynb #ed67973e
 # neither, MI only, gate only, both

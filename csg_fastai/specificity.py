@@ -9,7 +9,7 @@ __all__ = ['ORDER_COLORS', 'filters_of', 'strongest_filters', 'masked_logits', '
            'class_similarity', 'Similarity', 'similarity', 'Phi', 'phi0', 'phi', 'phi_model', 'Distances', 'distances']
 
 # %% ../nbs/07_specificity.ipynb #e515fa54
-import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, warnings
 import torch.nn.functional as F
 from dataclasses import dataclass, field
 from fastcore.basics import patch
@@ -17,14 +17,15 @@ from matplotlib.ticker import LogLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
-from torch import Tensor
+from torch import nn, Tensor
 from contextlib import contextmanager
+from functools import partial
 from .activations import Measure, check_features, class_means
-from .activations import (_check_range,_class_numbers,_default_device,
-                                    _default_dl,_feed,_model_of,_names,_on)
-from .activations import _place,_plain_data,_split_batch,_tensor
-from .gate import density_interval, filter_order
-from .models import _logits,_rel,_untouched
+from .activations import _check_finite, _check_range, _class_numbers, _default_device, _default_dl, _feed, _few
+from .activations import _model_of, _n_classes, _names, _on, _place, _plain_data, _split_batch, _tensor
+from .gate import density_interval, filter_order, plain
+from .models import _logits, _rel, _untouched
+from .mutual_info import _number, _whole
 
 # %% ../nbs/07_specificity.ipynb #b58abdf3
 def _gate(G, C=None, K=None, what='the gate'):
@@ -60,16 +61,14 @@ def filters_of(
 )->Tensor: # bool [K]; all False for a class that has no filter
     "The filters that the gate gives to any of `classes` (Sec. 4.2)"
     G = _gate(G)
+    _number('threshold', threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
     return (G[_classes(classes, len(G))] > threshold).any(0)
 
 # %% ../nbs/07_specificity.ipynb #a4706978
 def _how_many(share, n, K):
     "How many of K filters: `n`, or else a `share` of them, at least one"
-    if n is None and not 0 <= share <= 1:
-        raise ValueError(f'share={share}: pass a share of the filters from 0 to 1')
-    if n is not None and not 0 <= n <= K:
-        raise ValueError(f'n={n}: there are {K} filters')
-    return max(1, round(share*K)) if n is None else int(n)
+    if n is not None: return int(_number('n', n, lambda n: n in range(K+1), f'pass a whole number, there are {K} filters'))
+    return max(1, round(_number('share', share, lambda s: 0 <= s <= 1, 'pass a share of the filters from 0 to 1')*K))
 
 def strongest_filters(
     features, # [N,K]
@@ -80,16 +79,16 @@ def strongest_filters(
     # Several classes: each one's strongest? Else the strongest over all of them
     each:bool=False,
     n_classes:int=None # C; None: the largest label + 1
-    # bool [K]; a class without images adds none, so all False if none of `classes` has
-    # any
+    # bool [K]; a class without images, or whose images excite no filter, adds none: all
+    # False if that is so for all `classes`
 )->Tensor:
     """The filters with the largest mean activation for `classes` (Sec. 4.2, STD
     networks)"""
     means = class_means(features, labels, n_classes)
     C,K = means.shape
     rows,n = means[_classes(classes, C)],_how_many(share, n, K)
-    # without the classes that have no images
-    rows = rows[~rows.isnan().any(1)]
+    # without classes that have no images, or excite no filter
+    rows = rows[~rows.isnan().any(1) & (rows != 0).any(1)]
     if len(rows) and not each: rows = rows.mean(0, keepdim=True)
     top = rows.argsort(dim=1, descending=True, stable=True)[:,:n]
     return torch.zeros(K, dtype=torch.bool, device=rows.device).index_fill_(0,
@@ -141,6 +140,8 @@ def masked_logits(
     "Class scores of a pool + linear head with each mask's filters removed"
     x = _tensor(features, 'features', 'numbers [N,K]')
     x = x if x.is_floating_point() else x.float()
+    if x.ndim != 2: raise ValueError(f'features must be [N,K], got shape {tuple(x.shape)}')
+    _check_finite(x)
     W,b = _head(W, b, x)
     keep = (~_masks(masks, x.shape[1])).to(x)
     return x @ (keep[:,:,None] * W.T) + b
@@ -171,6 +172,7 @@ class _Gated:
         h = self.place.hook(self.model, lambda m: _repeat(m, g))
         try: z = _logits(self.model(*xs))
         finally: h.remove()
+        if z is None: raise ValueError("the model doesn't give class scores [B,C]")
         if len(z) != len(g)*len(y):
             raise ValueError(f'{len(z)} rows of class scores '
                              f'for {len(g)} x {len(y)} maps')
@@ -225,7 +227,8 @@ def _quiet(model, dl, device=None):
 
 def _gates(gates, K):
     "Gates as float [M,1,K] or [M,C,K], or a `ValueError`"
-    g = torch.as_tensor(gates).detach().as_subclass(Tensor).float()
+    g = _tensor(gates, 'gates', 'numbers [M,K] or [M,C,K]').float()
+    if not g.isfinite().all(): raise ValueError('gates hold NaN or infinity')
     if g.ndim not in (2,3) or g.shape[-1] != K or not len(g):
         raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters '
                          f'here, got {tuple(g.shape)}')
@@ -244,6 +247,7 @@ def gated_pass(
     """One pass over `dl` in evaluation mode with the last map under each of `gates`;
     the model is left as it was"""
     run = None
+    _number('max_mb', max_mb, lambda v: v > 0, 'pass a size in MB above 0')
     with _quiet(model, dl, device) as (model, batches):
         for xs,y in batches():
             if run is None:
@@ -256,6 +260,11 @@ def gated_pass(
     return run.place
 
 # %% ../nbs/07_specificity.ipynb #2b2d5d76
+def _answers(z):
+    "The class [...] of the largest score in z [...,C]; `ValueError` for scores that are no numbers, of which NaN would win"
+    if z.isfinite().all(): return z.argmax(-1)
+    raise ValueError('the class scores hold NaN or infinity: check the weights and the images; in half precision they may overflow')
+
 def _counts(labels, preds, C):
     "Confusion counts [M,C,C] of predictions [M,N]"
     at = (torch.arange(len(preds), device=preds.device)[:,None]*C + labels)*C + preds
@@ -270,8 +279,7 @@ def confusion(
     y,p = _class_numbers(labels),_class_numbers(preds)
     if len(y) != len(p) or not len(y):
         raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
-    C = C or int(max(y.max(), p.max())) + 1
-    for o in (y, p): _check_range(o, C)
+    C = _n_classes(torch.cat([y, p.to(y.device)]), C)
     return _counts(y, p[None].to(y.device), C)[0]
 
 # %% ../nbs/07_specificity.ipynb #2b816d49
@@ -290,6 +298,17 @@ class Confusion(Measure):
     classes:list # For each mask, the class numbers that it is meant to mute
     vocab:list # C class names
     title:str='' # Name of the network
+    K:int=None # How many filters there are
+    @property
+    def _note(self): return ' '.join(self._said().values())
+    def _said(self):
+        "For the masks that remove nothing, or all, their numbers and what that means"
+        at = lambda k: tuple(i for i,n in enumerate(self.removed) if n == k)
+        names = lambda ms: _few([', '.join(self.vocab[c] for c in self.classes[i]) or f'mask {i}' for i in ms])
+        said = {}
+        if ms := at(0): said[ms] = f'No filter is removed for {names(ms)}: this is the whole network.'
+        if ms := at(self.K): said[ms] = f'All {self.K} filters are removed for {names(ms)}: what answers is the rest of the network.'
+        return said
     # [M,C]
     def recall(self):
         return _share(self.counts.diagonal(dim1=1, dim2=2), self.counts.sum(2))
@@ -341,20 +360,19 @@ def _axes(ax, n, w=3., h=3.):
     return axs[:n]
 
 def _heat(ax, X, vocab, title='', order=None, cmap='Greys', top=1., marked=()):
-    """A matrix of classes, hatched where it is blank, with the names of `marked`
-    classes in red"""
+    "A matrix of classes, hatched where it is blank, with the names of the classes number `marked` in red"
     order = list(range(len(vocab)) if order is None else order)
     X = np.ma.masked_invalid(
         torch.as_tensor(X).cpu().double().numpy()[np.ix_(order, order)])
     ax.patch.set(facecolor='w', edgecolor='.8', hatch='////')
     ax.imshow(X, cmap=cmap, vmin=0, vmax=top)
-    names = [vocab[i] for i in order] if len(order) <= 40 else []
+    names = [plain(vocab[i]) for i in order] if len(order) <= 40 else []
     ax.set_xticks(range(len(names)), names,
                   rotation=90 if max(map(len, names), default=0) > 2 else 0, fontsize=7)
     ax.set_yticks(range(len(names)), names, fontsize=7)
-    for t in ax.get_xticklabels() + ax.get_yticklabels():
-        t.set_color('r' if t.get_text() in marked else 'k')
-    ax.set_title(title, fontsize=9)
+    for ts in (ax.get_xticklabels(), ax.get_yticklabels()):
+        for t,c in zip(ts, order): t.set_color('r' if c in marked else 'k')
+    ax.set_title(plain(title), fontsize=9)
     return ax
 
 def _bar(axs):
@@ -371,26 +389,26 @@ def plot(self:Confusion, ax=None, cmap='Blues'):
     in red (Fig. 5)"""
     axs = _axes(ax, len(self.counts))
     for a,X,n,cs in zip(axs, self.rates, self.removed, self.classes):
-        names = [self.vocab[c] for c in cs]
-        _heat(a, X, self.vocab, f'{self.title} without '
-                                f'{", ".join(names)} ({n} filters)',
-                                cmap=cmap, marked=names)
+        names = ', '.join(self.vocab[c] for c in cs)
+        _heat(a, X, self.vocab, f'{self.title} without {names} ({n} filters)', cmap=cmap, marked=cs)
         a.set(xlabel='predicted', ylabel='true')
     return _bar(axs)
 
 # %% ../nbs/07_specificity.ipynb #8aaed85b
 def _vocab(vocab, C):
     "C class names"
-    vocab = [str(o) for o in (range(C) if vocab is None else vocab)]
+    if not np.iterable(vocab := range(C) if vocab is None else vocab):
+        raise ValueError(f'vocab={vocab!r}: pass the names of the {C} classes')
+    vocab = [str(o) for o in vocab]
     if len(vocab) != C: raise ValueError(f'{len(vocab)} names in vocab for {C} classes')
     return vocab
 
 def _muted(classes, M, C):
     "For each of `M` masks the list of its classes, which may be empty"
     if classes is None: return [[] for _ in range(M)]
-    if len(classes) != M:
-        raise ValueError(f'{M} masks and {len(classes)} entries in '
-                         'classes: one entry a mask')
+    if M == 1 and not np.iterable(classes): classes = [classes]
+    if not np.iterable(classes) or len(classes) != M:
+        raise ValueError(f'classes={classes!r} for {M} masks: pass a list with one entry for each mask')
     return [_classes(c, C) if np.size(c) else [] for c in classes]
 
 def _tally(z, y):
@@ -398,7 +416,7 @@ def _tally(z, y):
     class's probabilities [M,C]"""
     _check_range(y, z.shape[2])
     p = z.float().softmax(2).gather(2, y[None,:,None].expand(len(z), -1, 1))[...,0]
-    return _counts(y, z.argmax(2), z.shape[2]),_hits(p, y, z.shape[2])
+    return _counts(y, _answers(z), z.shape[2]),_hits(p, y, z.shape[2])
 
 def _hits(right, y, C):
     "Sums over the images of each class [...,C] of marks or numbers [...,N]"
@@ -409,8 +427,10 @@ def _result(tally, masks, classes, vocab, title):
     counts,prob = tally[0].cpu(),_share(tally[1], tally[0].sum(2)).cpu()
     C = counts.shape[1]
     muted = _muted(classes, len(masks), C)
-    return Confusion(counts[1:], counts[0], prob[1:], prob[0], masks.sum(1).tolist(),
-                     muted, _vocab(vocab, C), title)
+    res = Confusion(counts[1:], counts[0], prob[1:], prob[0], masks.sum(1).tolist(), muted, _vocab(vocab, C), title, masks.shape[1])
+    # one mask among many is said in the table
+    if sum(map(len, said := res._said())) == len(masks): warnings.warn(' '.join(said.values()), stacklevel=3)
+    return res
 
 # %% ../nbs/07_specificity.ipynb #2b965361
 @_one_thread()
@@ -476,14 +496,13 @@ def removal_order(
     seed:int=0 # Breaks ties
 )->Tensor: # Filter numbers [C,K], for each class the most needed first
     "The order in which to remove filters"
-    s = _rows_of(scores).cpu().numpy()
+    s,seed = _rows_of(scores).cpu().numpy(),_whole('seed', seed)
     return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape),
                                         -s)))
 
 def _cuts(K, steps):
     "How many filters are gone at each step: 0, ..., K"
-    if steps is not None and steps < 1:
-        raise ValueError(f'steps={steps}: pass 1 or more, or None')
+    if steps is not None: steps = _whole('steps', steps, 1)
     return torch.linspace(0, K, min(steps or K, K)+1).round().long().tolist()
 
 # %% ../nbs/07_specificity.ipynb #b468cebd
@@ -532,11 +551,10 @@ def area(self:Ablation):
 
 # %% ../nbs/07_specificity.ipynb #56436bf2
 def _half(curve, removed):
-    """How many filters had to go before the curve [...,S] fell to half of its
-    start; blank for a start at 0"""
-    at = (curve <= curve[...,:1]/2).double().argmax(-1)
-    return torch.tensor(removed)[at].double().masked_fill(~(curve[...,0] > 0),
-            torch.nan)
+    "How many filters had to go before the curve [...,S] fell to half of its start; blank where it never did, or started at 0"
+    low = curve <= curve[...,:1]/2
+    at = low.double().argmax(-1)
+    return torch.tensor(removed)[at].double().masked_fill(~((curve[...,0] > 0) & low.any(-1)), torch.nan)
 
 @patch
 def to_df(self:Ablation):
@@ -564,6 +582,7 @@ def plot(self:Ablation,
     """Accuracy on the class (full line) and on the others (dashed) against filters
     removed; seeds shaded"""
     ax = _axes(ax, 1, 5, 3)[0]
+    if c is not None and c not in self.classes: raise ValueError(f'class {c!r} is not one of those ablated: {_few(self.classes)}')
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
         color = ORDER_COLORS.get(k, f'C{i+4}')
@@ -577,14 +596,15 @@ def plot(self:Ablation,
     for ls,name in (('-', 'the class'), ('--', 'the others')):
         ax.plot([], [], 'k'+ls, lw=1, label=name)
     ax.set(xlabel='filters removed', ylabel='accuracy', ylim=(-.03, 1.03))
-    ax.set_title(f'{self.title} {"all classes" if c is None else self.vocab[c]}',
-                 fontsize=9)
+    ax.set_title(plain(f'{self.title} {"all classes" if c is None else self.vocab[c]}'), fontsize=9)
     ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../nbs/07_specificity.ipynb #20cdf145
 def _orders(scores, classes, seeds, seed):
     "Name -> filter numbers [R,n,K]; n is 1 for random orders, which know no class"
+    seeds = _whole('seeds', seeds)
+    if seeds and 'random' in scores: raise ValueError("scores['random']: the name is taken by the random orders; rename it, or pass seeds=0")
     o = {k:removal_order(v, seed)[classes][None] for k,v in scores.items()}
     rng,K = np.random.default_rng(seed),len(next(iter(o.values()))[0,0])
     rand = (torch.from_numpy(np.stack([rng.permutation(K)
@@ -658,7 +678,7 @@ def ablation_model(
     def add(z, y):
         nonlocal got
         _check_range(y, C)
-        got = got + _hits(z.argmax(2)==y, y, C)
+        got = got + _hits(_answers(z)==y, y, C)
         ys.append(y.cpu())
     gated_pass(model, dl, gates, add, layer, **kw)
     got = got.cpu().reshape(len(rank), len(cuts),
@@ -704,9 +724,9 @@ def plot(self:OwnAccuracy, ax=None):
     for i,k in enumerate('ACC1 ACC2 ACC3 free'.split()):
         ax.bar(np.arange(len(df))+.2*(i-1.5), df[k], .2, label=k,
                color=('.6', 'C2', 'C3', 'C0')[i])
-    ax.set_xticks(range(len(df)), [*self.vocab, 'all'], fontsize=7)
+    ax.set_xticks(range(len(df)), [*map(plain, self.vocab), 'all'], fontsize=7)
     ax.set(ylabel='accuracy', ylim=(0, 1.03))
-    ax.set_title(self.title, fontsize=9)
+    ax.set_title(plain(self.title), fontsize=9)
     ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
     return ax
 
@@ -735,7 +755,7 @@ def own_accuracy(
     own = _masks(own, x.shape[1]).to(x.device)
     g = _gate(own, C, x.shape[1])
     zs = x@W.T+b, (x*g[y])@W.T+b, (x*(1-g)[y])@W.T+b, x@(g*W).T+b
-    hits = _hits(torch.stack([z.argmax(1)==y for z in zs]), y, C)
+    hits = _hits(torch.stack([_answers(z)==y for z in zs]), y, C)
     return _own_accuracy(hits, y.bincount(minlength=C).double(), own, vocab, title)
 
 # %% ../nbs/07_specificity.ipynb #c640541e
@@ -758,7 +778,7 @@ def own_accuracy_model(
             raise ValueError(f'own has {C} classes and the network {z.shape[2]}')
         # class c's score under class c's filters
         zs = [*z[:3], z[3:].diagonal(dim1=0, dim2=2)]
-        tot = tot + _hits(torch.stack([o.argmax(1)==y for o in zs]), y, C)
+        tot = tot + _hits(torch.stack([_answers(o)==y for o in zs]), y, C)
         n = n + y.bincount(minlength=C).double()
     gated_pass(model, dl, gates, add, layer, **kw)
     return _own_accuracy(tot, n, own, _names(model, _default_dl(model, dl), C), title)
@@ -793,7 +813,8 @@ class GateEntropy(Measure):
         a.plot(self.classes.cpu().sort(descending=True)[0], '.', ms=4)
         a.set_ylim(0, 1.1*max(1, self.classes.max()))
         a.set(xlabel='filter, sorted', ylabel='effective classes')
-        b.bar(self.vocab, self.filters.cpu())
+        b.bar(range(len(self.vocab)), self.filters.cpu())
+        b.set_xticks(range(len(self.vocab)), map(plain, self.vocab))
         b.set(xlabel='class', ylabel='effective filters')
         return np.array([a, b])
 
@@ -853,7 +874,7 @@ def plot(self:ClassSimilarity, ax=None):
     a,t = _axes(ax, 2)
     title = f'{self.title} CSI {self.csi:.3g}, mean {self.mean:.3g}'.strip()
     _bar([_heat(a, self.cos, self.vocab, title, self.order)])
-    dendrogram(self.tree, labels=self.vocab, ax=t, orientation='right',
+    dendrogram(self.tree, labels=[*map(plain, self.vocab)], ax=t, orientation='right',
                color_threshold=0, above_threshold_color='k')
     low,high = self.tree[:,2].min(),self.tree[:,2].max()
     t.set(xlim=(1.05*max(1, high), 0), xlabel='1 - cos'); t.invert_yaxis()
@@ -933,8 +954,8 @@ def dominance(self:Similarity,
     "Is the diagonal dominant? Blank where no row has a diagonal"
     d,top = S.diagonal(),_off(S).amax(1)
     ok = ~d.isnan() & top.isfinite()
-    gap = (d-top)[ok]
-    return dict(rows=ok.sum().item(), share=(gap > 0).double().mean().item(),
+    gap = (d-top)[ok]                                      # equal but for rounding is no lead
+    return dict(rows=ok.sum().item(), share=(gap > 1e-12).double().mean().item(),
                 margin=gap.mean().item())
 
 @patch
@@ -1108,7 +1129,7 @@ def plot(self:Phi, ax=None):
     a.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     a.yaxis.set_major_formatter('{x:g}'); a.minorticks_off()
     a.set(xlabel='step', ylabel='objective')
-    a.set_title(f'{self.title}: {self.value:.3g}', fontsize=9)
+    a.set_title(plain(f'{self.title}: {self.value:.3g}'), fontsize=9)
     b.imshow(self.G[:,filter_order(self.G)].cpu(), cmap='Greys',
              vmin=0, vmax=1, aspect='auto')
     b.set(xlabel='filter', ylabel='class')
@@ -1193,16 +1214,14 @@ def phi0(
 def _penalty(mu, g, K):
     """The norm above which there is a penalty; `ValueError` for a norm below
     K, and for a weight that is none"""
-    if not 0 <= mu < math.inf:
-        raise ValueError(f'mu={mu}: pass a finite weight, 0 or more')
-    if g is not None and not math.isfinite(g):
-        raise ValueError(f'g={g}: pass a finite norm >= {K}, or None for {K}')
+    _number('mu', mu, lambda v: 0 <= v < math.inf, 'pass a finite weight, 0 or more')
+    if g is not None: _number('g', g, math.isfinite, f'pass a finite norm >= {K}, or None for {K}')
     density_interval(1, K, g)
     return K if g is None else g
 
 def _starts(x, y, W, b, soft, n, seed, start):
     "Gates [C,K] to descend from; `soft` is the relaxation's"
-    gen,shape = torch.Generator().manual_seed(seed),soft.shape
+    gen,shape,n = torch.Generator().manual_seed(_whole('seed', seed)),soft.shape,_whole('starts', n)
     some = [_to_V(_gate(start, *shape).double())] if start is not None else []
     if n > 0: some.append(_to_V(soft))
     if n > 1: some.append(phi0(x, y, W, b, start).G)
@@ -1232,6 +1251,7 @@ def phi(
     """Phi of Eq. (2) for a frozen pool + linear head: only the gate is fitted;
     lower is more class-specific"""
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
+    steps = _whole('steps', steps)
     f,g = _ce_linear(x, y, W, b),_penalty(mu, g, x.shape[1])
     soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu,
                              g, _to_hull, _least_hull, steps)
@@ -1243,22 +1263,46 @@ def phi(
                [r[2] for r in runs], mu, g, title)
 
 # %% ../nbs/07_specificity.ipynb #e24e53fe
-def _ce_model(model, batches, place):
-    "The CSG path's cross-entropy of a network as a function of G, with its gradient"
+def _tail(model, place):
+    "What a sequential network does with the map at `place`, as a function; None for other networks"
+    rest,m = [],model
+    for name in place.name.split('.'):
+        if type(m).forward is not nn.Sequential.forward or place.relu: return None
+        at = list(m._modules).index(name)
+        rest,m = [*m[at+1:], *rest],m[at]
+    return nn.Sequential(*[m][:place.when=='in'], *rest)
+
+def _parts(model, batches, place, max_mb=512):
+    """For each batch a function that gives its class scores under a function of the map, and its labels; where the head can
+    be run alone it starts at maps that are kept, up to `max_mb`"""
+    def whole(xs, gate):
+        h = place.hook(model, gate)
+        try: return _logits(model(*xs))
+        finally: h.remove()
+    again = lambda: ((partial(whole, xs), y) for xs,y in batches())
+    tail,kept,room = _tail(model, place),[],max_mb*2**20
+    if tail is None: return again
+    for scores,y in again():
+        z,m = scores(lambda m: kept.append(m.clone())),kept.pop()   # what follows may work in place
+        room -= m.numel()*m.element_size()
+        if room < 0 or not torch.equal(_logits(tail(m.clone())), z): return again
+        kept.append((lambda gate,m=m: _logits(tail(gate(m))), y))
+    return lambda: kept
+
+def _ce_model(parts):
+    "The CSG path's cross-entropy of a network's `_parts` as a function of G, with its gradient"
     def f(G):
         G,tot,d,n = G.detach().requires_grad_(),0.,torch.zeros_like(G),0
-        for xs,y in batches():
+        for scores,y in parts():
             _check_range(y, len(G))
             def gate(m):
                 # from here on: the body before needs no gradient
                 torch.set_grad_enabled(True)
                 return (m * G[y].reshape(*G[y].shape, *(1,)*(m.ndim-2))).to(m.dtype)
             with torch.no_grad():
-                h = place.hook(model, gate)
-                try:
-                    ce = F.cross_entropy(_logits(model(*xs)).to(G.dtype),
-                                         y, reduction='sum')
-                finally: h.remove()
+                z = scores(gate).to(G.dtype)
+                _answers(z.detach())                       # no NaN
+                ce = F.cross_entropy(z, y, reduction='sum')
                 tot,d,n = tot+ce.item(),d+torch.autograd.grad(ce, G)[0],n+len(y)
         return tot/n,d/n
     return f
@@ -1277,10 +1321,10 @@ def phi_model(
 )->Phi:
     "Phi of Eq. (2) for any frozen network: only the gate is fitted"
     with _quiet(model, dl, device) as (model, batches):
-        xs,y = next(batches())
-        place,C = _place(model, xs, layer),_logits(model(*xs)).shape[1]
-        f,ones,g = _ce_model(model, batches, place),torch.ones(C, place.K,
-                device=y.device),_penalty(mu, g, place.K)
+        xs,y = next(batches(), (None, None))
+        if xs is None: raise ValueError('the loader gives no batch: there is nothing to measure')
+        place,C,steps = _place(model, xs, layer),_logits(model(*xs)).shape[1],_whole('steps', steps)
+        f,ones,g = _ce_model(_parts(model, batches, place)),torch.ones(C, place.K, device=y.device),_penalty(mu, g, place.K)
         start = ones if start is None else _gate(start, C, place.K).to(ones)
         G,ce,hist,_ = _fit_gate(f, _to_V(start), mu, g, steps=steps, tol=1e-5)
         one = f(_one_hot(G.argmax(0), C).to(ones))[0]
@@ -1332,6 +1376,7 @@ def distances(
 )->Distances:
     "Within- and between-class distances (App. J)"
     x,y,C = check_features(features, labels)
+    _whole('n_silhouette', n_silhouette)
     C = C if vocab is None else max(C, len(vocab))
     if normalise: x = F.normalize(x)
     m,n = class_means(x, y, C).to(x),y.bincount(minlength=C)
