@@ -7,7 +7,7 @@ __all__ = ['TOPS', 'picture', 'tint', 'svg', 'put', 'frame', 'say', 'outline', '
            'KeepGates', 'load_gates', 'Gates', 'Muting', 'Maps', 'Attacks', 'Explorer', 'explore', 'report_twins']
 
 # %% ../nbs/11_explore.ipynb #f682c379
-import base64, html, io, json, numpy as np, torch, warnings
+import base64, html, io, json, numpy as np, torch
 from collections import Counter
 from collections.abc import Iterable
 from fastai.callback.core import Callback
@@ -17,7 +17,6 @@ from fastcore.basics import patch
 from functools import partial
 from pathlib import Path
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save as to_safetensors
 from .activations import _default_dl, _few
 from .callback import CSG
@@ -505,6 +504,7 @@ class Atlas(_Of):
     def __init__(self, interp, n=6):
         super().__init__(interp)
         self.n = min(n, self.o.acts.top_images.shape[1])
+        if self.n < 1: raise ValueError(f'n={self.n}: there are no images to show; pass n=1 or more, here and as top= of the pass')
         self.begin = {'class':int(self.own.sum(1).argmax())}
     def options(self, *c):
         if not c: return self._classes()
@@ -645,7 +645,7 @@ class KeepGates(Callback):
 @patch
 def _go_on(self:KeepGates):
     "What an earlier part of this training kept, up to the epoch that begins now"
-    was = _gates_there(self.file) if self.file else []
+    was = load_gates(self.file) if self.file and self.file.exists() else []
     self.kept[:],self.begun = [g for g in was if g['epoch'] <= self.epoch],True
 
 _PATHS = 'STD','CSG'
@@ -674,19 +674,9 @@ def load_gates(
     "The gates of a training, in order"
     if not Path(file).is_file(): raise FileNotFoundError(
         f'{file}: no gates were kept here: train with cbs=KeepGates(file)')
-    try:
-        o = load_file(file)
-        rows = list(zip(o['epoch'].tolist(), o['gated'].tolist(), o['G'].float(), strict=True))
-        return [dict(epoch=e, path=_PATHS[g], G=G) for e,g,G in rows]
-    except (SafetensorError, KeyError, ValueError, OSError): pass
-    raise ValueError(f'{file}: damaged, or not gates that KeepGates wrote: delete it, and train again to have them')
-
-def _gates_there(file):
-    "The gates in a file, none where there is no file, and none with a warning where it is damaged"
-    if not Path(file).is_file(): return []
-    try: return load_gates(file)
-    except ValueError as e: warnings.warn(f'{e}. Going on without')
-    return []
+    o = load_file(file)
+    rows = zip(o['epoch'].tolist(), o['gated'].tolist(), o['G'].float())
+    return [dict(epoch=e, path=_PATHS[g], G=G) for e,g,G in rows]
 
 # %% ../nbs/11_explore.ipynb #78e89db5
 class Gates(_Of):
@@ -695,6 +685,8 @@ class Gates(_Of):
     def __init__(self, interp, gates=None):
         super().__init__(interp)
         gates = load_gates(gates) if isinstance(gates, (str,Path)) else gates
+        if not isinstance(gates, (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
+            raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
         self.gates = list(gates or [dict(epoch=None, path='', G=interp._need_gate())])
         for g in self.gates:
             if (size := tuple(g['G'].shape)) != (self.o.C,self.o.K):
@@ -987,7 +979,7 @@ class Explorer:
         self.make = dict(atlas=lambda: Atlas(interp), confusion=lambda: Muting(interp),
                          maps=lambda: Maps(interp, images, object),
                          attacks=lambda: Attacks(interp, images))
-        if gates or interp.G is not None: self.make['gates'] = lambda: Gates(interp, gates)
+        if interp.G is not None or not isinstance(gates, (list,tuple,type(None))) or gates: self.make['gates'] = lambda: Gates(interp, gates)
     views = property(lambda self: {k:getattr(self, k) for k in self.make}, doc='All')
     def __repr__(self): return f'Explorer: {", ".join(self.make)}'
     def __getattr__(self, k):
@@ -1050,6 +1042,7 @@ def report_twins(
     from csg_fastai.interpret import CSGInterpretation as Interp, _make
     acts,dl = cached(folder, learn),learn.dls.valid           # the pass that is there
     o = _make(Interp, learn, learn.model, dl, acts, learn.csg, None, '')
-    gates = _gates_there(Path(folder)/'gates.safetensors') or None
+    f = Path(folder)/'gates.safetensors'
+    gates = load_gates(f) if f.is_file() else None
     views = [*['atlas']*(o.N <= most),'confusion','gates']
     return Explorer(o, gates=gates).static(views=views, max_mb=max_mb)._repr_html_()

@@ -116,8 +116,9 @@ def _still(learn, x, layer=None):
     with _untouched(model):
         xs = tuple(o.clone() if isinstance(o, Tensor) else o
                    for o in _feed((x,*more), p.device, p.dtype))
-        known = isinstance(layer, Place) and layer.K
-        place = layer if known else _place(model, xs, layer)
+        try: place = layer if isinstance(layer, Place) and layer.K else _place(model, xs, layer)
+        except RuntimeError as e:
+            raise ValueError(f"the network can't take images {list(x.shape)}: {str(e).splitlines()[0]}") from None
         yield model,xs,place
 
 def _class_of(y, z):
@@ -208,6 +209,7 @@ def cam_map(
     "The class activation map of each image; `ValueError` where no weights [C,K] exist"
     W = _cam_weights(model, layer, x) if W is None else W
     with _still(model, x, layer) as (model,xs,place): A,z = _last_map(model, xs, place)
+    if W.shape != (z.shape[1],place.K): raise ValueError(f'W must be [{z.shape[1]},{place.K}], classes and filters, got {list(W.shape)}')
     return _sized(cam(A, W.to(A)[_class_of(y, z)]), xs, size)
 
 def _cam_weights(model, layer=None, xb=None):
@@ -339,7 +341,7 @@ def _blur_matrix(n, sigma, radius):
     return torch.zeros(n, n, dtype=torch.float64).scatter_add_(1, at, w)
 
 def _check_blur(sigma, radius):
-    if not (0 <= sigma <= 1 and 0 <= (radius or 0) <= 4):
+    if not (isinstance(sigma, (int,float)) and 0 <= sigma <= 1 and 0 <= (radius or 0) <= 4):
         raise ValueError(f'sigma={sigma}, radius={radius}: pass shares of the width, from 0 to 1 and to 4')
 
 def blur(
@@ -899,6 +901,8 @@ def _options(technique, variant, given):
     o = {**VARIANTS[variant], **given}
     _check_blur(o['sigma'], o['radius'])
     _known(o['ties'], ('iou','first'), 'ties')
+    if o['per_class'] not in (None, *range(1, 10**4)):
+        raise ValueError(f"per_class={o['per_class']}: pass how many filters of each class, 1 or more")
     # there the authors' code has >=, too
     if technique=='gradmap' and 'ap_strict' not in given: o['ap_strict'] = False
     if technique!='gradmap': o['per_class'] = None
@@ -1357,6 +1361,7 @@ def table2(
     baselines=('full image',) # Some of `BASELINES`, in rows below each score
 )->Table2:
     "Table 2's twin: the better training of each class in bold"
+    if not isinstance(results, dict): raise ValueError("pass {'CSG': [localize(...), ...], 'STD': [...]}")
     sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k,
             v in results.items()}
     kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k,
