@@ -9,6 +9,8 @@ __all__ = ['TOPS', 'picture', 'tint', 'svg', 'put', 'frame', 'say', 'outline', '
 
 # %% ../nbs/11_explore.ipynb #f682c379
 import base64, html, io, json, numpy as np, torch
+from collections import Counter
+from collections.abc import Iterable
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.torch_core import rank_distrib
@@ -17,10 +19,12 @@ from functools import partial
 from pathlib import Path
 from PIL import Image
 from warnings import warn
-from .activations import exact_quantiles, _default_dl
+from .activations import _default_dl, _few
 from .callback import CSG
 from .gate import filter_order, l1_density
-from .localization import heat_and_mask, iou, object_masks, take_images
+from .localization import activmap, cam_map, filter_thresholds, gradcam, iou, last_map
+from .localization import object_masks, resize, take_images, top_mask, _known, _real, _slow
+from .models import _close
 
 # %% ../nbs/11_explore.ipynb #41319cac
 def _webp(a, lossless=True, most=None):
@@ -35,10 +39,10 @@ def picture(
     most:int=240 # Larger images are shrunk to so many pixels
 )->str: # Data URI
     "An image as text"
-    x = torch.as_tensor(x).detach().float().cpu()
+    x = _real(x, 'the image', (2,3)).float().cpu()
     lo,hi = x.min(),x.max()
     if lo < 0 or hi > 1: x = (x-lo)/(hi-lo).clamp_min(1e-12)
-    x = x.permute(1, 2, 0) if x.ndim==3 and len(x)==3 else 1-x.reshape(x.shape[-2:])
+    x = x.permute(1, 2, 0) if x.ndim==3 and len(x)==3 else 1-x.reshape(-1, *x.shape[-2:]).mean(0)
     return _webp((255*x).round().byte().numpy(), x.ndim==2 and len(x) <= 48, most)
 
 # %% ../nbs/11_explore.ipynb #7abd2b49
@@ -51,14 +55,17 @@ def tint(
     exact:bool=True # Without loss? False suits large heat maps
 )->str: # Data URI
     "A matrix as a transparent picture: the larger the value, the more opaque"
-    m = np.asarray(torch.as_tensor(m).detach().cpu().float().nan_to_num(0))
+    m = _real(m, 'the matrix', (2,)).cpu().float().numpy()
     a = np.empty((*m.shape,4), dtype=np.uint8)
     a[...,:3] = np.where(m[...,None] < 0, negative, colour)
     a[...,3] = (255*most*np.abs(m).clip(0, 1)).round()
     return _webp(a, exact or max(m.shape) <= 64)
 
 # %% ../nbs/11_explore.ipynb #68519e82
-def _esc(s): return html.escape(str(s))
+def _text(s):
+    "Any text as one that a file can hold: what a file name has that is no character becomes ?"
+    return str(s).encode('utf-8', 'replace').decode()
+def _esc(s): return html.escape(_text(s))
 def _short(s, n=12): return s if len(s) <= n else f'{s[:n-1]}…'
 
 def svg(w, h, *parts, alt='')->list:
@@ -92,10 +99,10 @@ def _runs(edges, fmt):
     return ''.join(out)
 
 def outline(
-    mask # Region [H,W], bool
+    mask # Region [H,W], values as in `object_masks`
 )->str: # For the attribute `d` of an SVG path, a pixel being one unit
     "The path around a region, along the borders of its pixels"
-    m = np.pad(np.asarray(torch.as_tensor(mask).cpu(), dtype=np.int8), 1)
+    m = np.pad(object_masks([mask])[0].cpu().numpy().astype(np.int8), 1)
     return (_runs(m[1:] != m[:-1], lambda y,x,n: f'M{x} {y}h{n}') +
             _runs((m[:,1:] != m[:,:-1]).T, lambda x,y,n: f'M{x} {y}v{n}'))
 
@@ -189,7 +196,8 @@ class Frames:
         parts = lambda f: [f] if isinstance(f, str) else list(f)
         self.frames = {tuple(map(str, k)):parts(f) for k,f in frames.items()}
         if any(len(k) != len(names) for k in self.frames):
-            raise ValueError(f'each frame needs {len(names)} labels, one a control')
+            raise ValueError(f'each frame needs {len(names)} labels, one for each control')
+        for s in sliders: _known(s, names, 'slider')
         self.names,self.sliders,self.title = list(names),list(sliders),title
         self.max_mb,first = max_mb,next(iter(self.frames))
         self.start = first if start is None else tuple(map(str, start))
@@ -204,7 +212,7 @@ def _data(self:Frames):
     values = [number(k[i] for k in self.frames) for i in range(len(self.names))]
     parts = number(p for f in self.frames.values() for p in f)
     row = lambda k,f: [*(v[o] for v,o in zip(values, k)), *(parts[p] for p in f)]
-    return dict(values=[list(v) for v in values], parts=list(parts),
+    return dict(values=[list(map(_text, v)) for v in values], parts=list(map(_text, parts)),
                 frames=[row(k, f) for k,f in self.frames.items()],
                 start=list(self.frames).index(self.start))
 
@@ -219,9 +227,9 @@ def _control(self:Frames, name):
 @patch
 def _body(self:Frames):
     "Controls, the frame to begin with (all there is without a script), and the data"
-    first,bar = ''.join(self.frames[self.start]),''.join(map(self._control, self.names))
+    first,bar = _text(''.join(self.frames[self.start])),''.join(map(self._control, self.names))
     data = json.dumps(self._data(), ensure_ascii=False, separators=(',',':'))
-    data = data.replace('</', '<\\/')
+    data = data.replace('</', '<\\/').replace('<!', '\\u003c!')  # nothing that a page takes for the end of the script
     head = f'class="csgx csgx-frames" role="group" aria-label="{_esc(self.title)}"'
     return (f'<div {head}>'
             f'<div class="csgx-bar" hidden>{bar}</div>'
@@ -330,19 +338,20 @@ class View:
     def __init__(self): self.begin = {} # Name of a control -> the value to begin with
     def options(self, *chosen)->dict: "Label -> value of the next control"
     def keep(self, *chosen): "Those values that the twin keeps; None: all"
+    def ready(self, every): "Work out together what the frames of `every` choice will need"
     def draw(self, *chosen)->list: "Parts of the frame"
     def html(self, *chosen)->str: return ''.join(self.draw(*chosen))
 
 @patch
 def walk(self:View,
-    only:dict, # Name of a control -> values that it may take
+    only:dict, # Name of a control -> values, or labels, that it may take
     chosen=() # Values so far
 ): # Pairs of labels and values
     "All choices there are"
     if len(chosen)==len(self.names): yield (),chosen; return
     keep = only[n] if (n := self.names[len(chosen)]) in only else self.keep(*chosen)
     for k,v in self.options(*chosen).items():
-        if keep is not None and v not in keep: continue
+        if keep is not None and v not in keep and k not in keep: continue
         for ks,vs in self.walk(only, (*chosen,v)): yield (k,*ks),vs
 
 # %% ../nbs/11_explore.ipynb #f8f602fb
@@ -354,18 +363,34 @@ def _only(only):
 
 @patch
 def static(self:View,
-    only:dict=None, # Name of a control -> values to keep; None: those that `keep` says
+    only:dict=None, # Name of a control -> values or labels to keep; None: those that `keep` says
     max_mb:float=2. # Refuse to become heavier
 )->Frames:
     "The twin: every choice, drawn beforehand"
-    only = _only(only)
+    only = {k:_several(v) for k,v in _only(only).items()}
     if bad := [k for k in only if k not in self.names]:
-        raise ValueError(f'no control {bad[0]!r}: use {", ".join(self.names)}')
+        raise ValueError(f'no control {bad[0]!r}: use {", ".join(self.names)}{_close(bad[0], self.names)}')
     every = list(self.walk(only))
+    self._check_kept(only, every)
     fits = lambda vs: sum(v==self.begin.get(n, v) for n,v in zip(self.names, vs))
-    start = max(every, key=lambda o: fits(o[1]))[0] if every else None # the first best
-    fs = {ks:self.draw(*vs) for ks,vs in every}
+    start = max(every, key=lambda o: fits(o[1]))[0]          # the first best
+    self.ready([vs for _,vs in every])
+    fs = {ks:self.draw(*vs) for ks,vs in _slow(every)}
     return Frames(fs, self.names, self.sliders, self.title, start, max_mb)
+
+def _several(v): return v if isinstance(v, (list,tuple,set,range)) else list(v) if isinstance(v, Iterable) and not isinstance(v, str) else [v]
+
+@patch
+def _check_kept(self:View, only, every):
+    "`ValueError` for a value that no frame has; a range may be longer than what there is"
+    for n,want in only.items():
+        i = self.names.index(n)
+        seen = {o for ks,vs in every for o in (ks[i], vs[i])}
+        if every and (isinstance(want, range) or seen.issuperset(want)): continue
+        rest = self.walk({k:v for k,v in only.items() if k != n})
+        labels = list(dict.fromkeys(ks[i] for ks,_ in rest))
+        raise ValueError(f'{n}: no choice {_few([o for o in want if o not in seen])} here; there are {_few(labels, 12)}')
+    if not every: raise ValueError(f'{self.title or "this view"}: there is nothing to choose')
 
 # %% ../nbs/11_explore.ipynb #dd45bb6b
 class Panel:
@@ -442,7 +467,18 @@ class _Of(View):
     def _see(self, ids): return take_images(self.o.dl, ids)
     def _name(self, c): return self.o.vocab[int(c)]
     def _classes(self, cs=None):
-        return {self._name(c):c for c in (range(self.o.C) if cs is None else cs)}
+        many = {'no class', *(k for k,n in Counter(self.o.vocab).items() if n > 1)}
+        label = lambda s,c: f'{s} (class {c})' if s in many else s
+        return {label(self._name(c), c):c for c in (range(self.o.C) if cs is None else cs)}
+
+@patch
+def _each(self:_Of, what, keys, fn):
+    "`fn(keys)` has a result for each key; here are those of `keys`, worked out together when they are first asked for"
+    made = self._once(what, fn=dict)
+    for new in _slow(_chunks([k for k in dict.fromkeys(keys) if k not in made])): made.update(zip(new, fn(new)))
+    return [made[k] for k in keys]
+
+def _chunks(xs, n=32): return [xs[i:i+n] for i in range(0, len(xs), n)]
 
 # %% ../nbs/11_explore.ipynb #d741c7e6
 @patch(as_prop=True)
@@ -469,6 +505,7 @@ class Atlas(_Of):
     def __init__(self, interp, n=6):
         super().__init__(interp)
         self.n = min(n, self.o.acts.top_images.shape[1])
+        if self.n < 1: raise ValueError(f'n={self.n}: there are no images to show; pass n=1 or more, here and as top= of the pass')
         self.begin = {'class':int(self.own.sum(1).argmax())}
     def options(self, *c):
         if not c: return self._classes()
@@ -481,32 +518,38 @@ TOPS = .05,.1,.2,.3,.4,.5,.7 # Shares of a filter's values above its threshold
 @patch
 def thresholds(self:_Of)->torch.Tensor: # [K,len(TOPS)]
     "Of each filter's map, for all the shares in `TOPS`"
-    qs,kw = [1-t for t in TOPS],dict(layer=self.o.acts.place, method='top')
-    find = lambda: exact_quantiles(self.net, self.o.dl, qs, **kw)
+    find = lambda: filter_thresholds(self.net, self.o.dl, self.o.acts.place, TOPS)
     return self._once('thresholds', fn=find)
+
+@patch
+def grids(self:_Of, x)->torch.Tensor: # [n,K,h,w]
+    "The maps of all filters on images x [n,ch,H,W]"
+    return torch.cat([last_map(self.net, b, self.o.acts.place).cpu() for b in _slow(x.split(16))])
 
 # %% ../nbs/11_explore.ipynb #3a603975
 @patch
-def strips(self:Atlas, c)->dict:
-    "Filter of class c -> parts of its row of pictures"
-    return self._once('strips', c, self.n, fn=lambda: self._strips(self.ranked(c)))
+def strip(self:Atlas, k)->list: # Parts
+    "The row of pictures of filter k"
+    return self._each('strip', [(k,self.n)], self._strips)[0]
 
 @patch
-def _strips(self:Atlas, ks):
-    at,th = self.o.acts.top_images[ks,:self.n],self.thresholds()[:,TOPS.index(.05)]
-    ids,out,place = sorted(set(at.flatten().tolist())),{},self.o.acts.place
+def _strips(self:Atlas, keys):
+    ks,th = [k for k,_ in keys],self.thresholds()[:,[TOPS.index(.05)]]
+    at = self.o.acts.top_images[ks,:self.n].tolist()
+    ids = sorted({j for row in at for j in row})
     x,y,p = self._see(ids)
-    for k,row in zip(ks, at.tolist()):
-        rows = [ids.index(j) for j in row]
-        m = heat_and_mask(self.net, x[rows], None, 'activmap', k, th, place)[1]
-        thumbs = zip(range(len(row)), p[rows], m, map(self._name, y[rows]))
-        out[k] = [o for t in thumbs for o in _thumb(*t)]
-    return out
+    A,size,n = self.grids(x),x.shape[-2:],{j:i for i,j in enumerate(ids)}
+    for k,row in zip(ks, at):
+        rows = [n[j] for j in row]
+        m = activmap(A[rows][:,[k]], th[k], size)[:,0]
+        yield [o for j,i in enumerate(rows) for o in self._thumb(j, ids[i], p[i], m[j], self._name(y[i]))]
 
-def _thumb(j, p, region, name, side=68):
+@patch
+def _thumb(self:Atlas, j, number, p, region, name, side=68):
     x,H,W = j*(side+6),*p.shape[-2:]
     at = f'transform="translate({x} 0) scale({side/W:g} {side/H:g})"'
-    return [put(picture(p, 80), x, 0, side, side), frame(x, 0, side, side),
+    uri = self._once('thumb', number, fn=lambda: picture(p, 80))
+    return [put(uri, x, 0, side, side), frame(x, 0, side, side),
             say(_short(name), x, side+13, 's'),
             f'<path class="region" {at} d="{outline(region)}"/>']
 
@@ -514,8 +557,16 @@ def _thumb(j, p, region, name, side=68):
 @patch
 def muted(self:Atlas, k)->torch.Tensor: # Recall of each class [C]
     "What is still recognised without filter k"
-    mask = torch.arange(self.o.K)[None]==k
-    return self._once('muted', k, fn=lambda: self.o.remove(masks=mask).recall()[0])
+    return self._each('muted', [k], self._muted)[0]
+
+@patch
+def _muted(self:Atlas, ks): return self.o.remove(masks=torch.arange(self.o.K)==torch.tensor(ks)[:,None]).recall()
+
+@patch
+def ready(self:Atlas, every):
+    ks = [k for _,k in every if k is not None]
+    self._each('muted', ks, self._muted)
+    self._each('strip', [(k,self.n) for k in ks], self._strips)
 
 @patch
 def recall(self:Atlas)->torch.Tensor:
@@ -561,12 +612,14 @@ def draw(self:Atlas, c, k):
     name = f'<b>{_esc(self._name(c))}</b>'
     if k is None: return [f'<p>No filter belongs to {name}.</p>']
     gate = '' if self.o.G is None else f'gate {self.o.G[c,k]:.2f}, '
-    was,now = (f'{o[c]:.1%}' for o in (self.recall(), self.muted(k)))
+    was,now = (_rate(o[c]) for o in (self.recall(), self.muted(k)))
     text = (f'<p>Filter {k} belongs to {_esc(self.owners(k))}. For {name}: {gate}'
             f'mutual information {self.o.M[k,c]:.3f} nats; {was} of these images are '
             f'recognised with it, {now} without.</p>')
     alt = f'the images that excite filter {k} most'
-    return [text, *svg(self.n*74, 84, *self.strips(c)[k], alt=alt), *self.bars(c, k)]
+    return [text, *svg(self.n*74, 84, *self.strip(k), alt=alt), *self.bars(c, k)]
+
+def _rate(v): return 'none (there are no images)' if v.isnan() else f'{v:.1%}'
 
 # %% ../nbs/11_explore.ipynb #a705da61
 class KeepGates(Callback):
@@ -577,6 +630,7 @@ class KeepGates(Callback):
         each:int=4, # How many times in a gated epoch
         max_mb:float=32. # When they take more memory, every second one goes
     ):
+        if not each >= 1: raise ValueError(f'each={each}: pass how many times in an epoch, 1 or more')
         self.file,self.each,self.max_mb = file and Path(file),each,max_mb
         self.kept = []
     def before_fit(self): self.learn.gates,self.begun = self.kept,False
@@ -638,7 +692,13 @@ class Gates(_Of):
     names,sliders,title = ('epoch',),('epoch',),'gate through training'
     def __init__(self, interp, gates=None):
         super().__init__(interp)
-        self.gates = gates or [dict(epoch=None, path='', G=interp._need_gate())]
+        gates = load_gates(gates) if isinstance(gates, (str,Path)) else gates
+        if not isinstance(gates, (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
+            raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
+        self.gates = list(gates or [dict(epoch=None, path='', G=interp._need_gate())])
+        for g in self.gates:
+            if (size := tuple(g['G'].shape)) != (self.o.C,self.o.K):
+                raise ValueError(f'a gate is {size}, but there are {self.o.C} classes and {self.o.K} filters: pass gates= of this network')
         self.begin = {'epoch':len(self.gates)-1}
         self.order = filter_order(self.gates[-1]['G'])
     def options(self, *c): return {_when(g):i for i,g in enumerate(self.gates)}
@@ -649,7 +709,7 @@ def _axis(vocab, C):
     if C > 40: return [say(f'{C} classes', 78, 12, anchor='end')],400
     return [say(_short(v), 78, 12+15*i, anchor='end') for i,v in enumerate(vocab)],15*C
 
-def _when(g): return 'last' if g['epoch'] is None else f'{g["epoch"]:.4g}'
+def _when(g): return 'last' if g['epoch'] is None else f'{g["epoch"]:.{max(4, len(str(int(g["epoch"])))+2)}g}'
 
 @patch
 def draw(self:Gates, i):
@@ -683,18 +743,23 @@ def mask(self:Muting, *cs)->torch.Tensor: # bool [K]
 @patch
 def counts(self:Muting, a, b)->torch.Tensor: # Images by true and predicted class [C,C]
     "The confusion matrix without the filters of classes a and b"
-    m = self.mask(a, b)[None]
-    return self._once('counts', a, b, fn=lambda: self.o.remove(masks=m).counts[0])
+    return self._each('counts', [(a,b)], self._counts)[0]
+
+@patch
+def _counts(self:Muting, pairs): return self.o.remove(masks=torch.stack([self.mask(*o) for o in pairs])).counts
+
+@patch
+def ready(self:Muting, every): self._each('counts', every, self._counts)
 
 # %% ../nbs/11_explore.ipynb #370e6156
 @patch
 def draw(self:Muting, a, b):
     X,cs = self.counts(a, b),[c for c in (a,b) if c is not None]
     rec,rest = X.diagonal()/X.sum(1),[c for c in range(self.o.C) if c not in cs]
-    own = ''.join(f' <b>{_esc(self._name(c))}</b> {rec[c]:.1%},' for c in cs)
+    own = ''.join(f' <b>{_esc(self._name(c))}</b> {_rate(rec[c])},' for c in cs)
     who = 'other' if cs else 'all'
     text = (f'<p>{int(self.mask(a, b).sum())} filters muted. Recognised:{own} {who} '
-            f'classes {rec[rest].nanmean():.1%} on average.</p>')
+            f'classes {_rate(rec[rest].nanmean())} on average.</p>')
     return [text, *_matrix(X, self.o.vocab, cs)]
 
 def _matrix(X, vocab, marked=()):
@@ -717,19 +782,26 @@ def _numbers(X, x, w):
 class Maps(_Of):
     "Image, class, map and threshold: the region, the object, and their IoU"
     names,sliders,title = ('image','class','map','top'),('top',),'where filters look'
-    def __init__(self, interp, images=None):
+    def __init__(self, interp, images=None, object=255):
         super().__init__(interp)
-        self.images = list(_one_of_each(interp) if images is None else images)
+        self.images = _chosen(interp, images)
         if not self.images: raise ValueError('no image is right: pass images=')
         self.x,self.y,self.p = self._see(self.images)
-        m = getattr(_default_dl(interp.learn, interp.dl), 'masks', None)
-        self.objects = None if m is None else object_masks(m[self.images]).cpu()
+        m,size = getattr(_default_dl(interp.learn, interp.dl), 'masks', None),self.x.shape[-2:]
+        self.objects = None if m is None else object_masks([m[i] for i in self.images], object, size).cpu()
         self.begin = {'top':TOPS.index(.3), 'class':int(self.y[0])}
 
 def _one_of_each(o, n=8):
     "The number of the first image of each class that is classified right"
     hits = [((o.preds==c) & (o.labels==c)).nonzero().flatten() for c in range(o.C)]
     return [int(h[0]) for h in hits if len(h)][:n]
+
+def _chosen(o, images=None):
+    "Numbers of images: those given, or one of each class"
+    if images is None: return _one_of_each(o)
+    ids = _several(images)
+    if len(ids) and all(i in range(o.N) for i in ids): return [int(i) for i in ids]
+    raise ValueError(f'images={_few([i for i in ids if i not in range(o.N)])}: pass numbers of images from 0 to {o.N-1}')
 
 # %% ../nbs/11_explore.ipynb #841023d3
 def _numbered(names, ids):
@@ -744,29 +816,40 @@ def options(self:Maps, *c):
 
 # %% ../nbs/11_explore.ipynb #77be3531
 @patch
-def regions(self:Maps, c, k, t)->tuple: # Heat [n,H,W], region bool [n,H,W]
-    "Of all images: map of class c, or of filter k, and where it reaches its threshold"
-    if k is None: what,c,th = 'cam' if self.o.head() else 'gradcam',c,None
-    else: what,c,th = 'activmap',None,self.thresholds()[:,t]
-    args = self.x,c,what,k,th,self.o.acts.place,TOPS[t]
-    find = lambda: tuple(o.cpu() for o in heat_and_mask(self.net, *args))
-    return self._once('region', *self.images, c, k, t, fn=find)
+def heat(self:Maps, c, k)->torch.Tensor: # [n,H,W]
+    "Of all images the map of class c, or of filter k"
+    if k is None: return self._once('heat', *self.images, c, fn=lambda: self._class_map(c).cpu())
+    return resize(self.maps()[:,k], self.x.shape[-2:])
+
+@patch
+def maps(self:Maps): return self._once('maps', *self.images, fn=lambda: self.grids(self.x))
+
+@patch
+def _class_map(self:Maps, c):
+    args,h = (self.net, self.x, c, self.o.acts.place),self.o.head()
+    return cam_map(*args, W=h[0]) if h else gradcam(*args)
+
+@patch
+def region(self:Maps, i, c, k, t)->torch.Tensor: # bool [H,W]
+    "Where the map of image number i of those chosen reaches its threshold"
+    if k is None: return top_mask(self.heat(c, None)[i], TOPS[t])
+    return activmap(self.maps()[[i]][:,[k]], self.thresholds()[[k],t], self.x.shape[-2:])[0,0]
 
 @patch
 def score(self:Maps, i, c, k, t)->float:
     "IoU of region and object; None without masks"
     if self.objects is None: return None
-    return iou(self.regions(c, k, t)[1][[i]], self.objects[[i]]).item()
+    return iou(self.region(i, c, k, t)[None], self.objects[[i]]).item()
 
 # %% ../nbs/11_explore.ipynb #388133bc
 @patch
 def draw(self:Maps, i, c, k, t, side=240):
-    heat,region = (o[i] for o in self.regions(c, k, t))
+    region = self.region(i, c, k, t)
     what = f'All filters, for <b>{_esc(self._name(c))}</b>'
     if k is not None: what = f'Filter {k} ({_esc(self.owners(k))})'
     v = self.score(i, c, k, t)
     said = '' if v is None else f': <b>IoU {v:.2f}</b>'
-    both = *self._left(i, region, side),*self._right(i, heat, side)
+    both = *self._left(i, region, side),*self._right(i, c, k, side)
     alt = f'an image of {self._name(self.y[i])} with the region of the map, and the map'
     text = f'<p>{what}, top {TOPS[t]:.0%}{said}</p>'
     return [text, *svg(2*side+10, side, *both, alt=alt)]
@@ -778,16 +861,21 @@ def _left(self:Maps, i, region, side):
     at = f'transform="scale({side/W:g} {side/H:g})"'
     path = lambda m,cls: f'<path class="{cls}" {at} d="{outline(m)}"/>'
     own = [] if self.objects is None else [path(self.objects[i], 'object')]
-    return [put(picture(self.p[i]), 0, 0, side, side), *own, path(region, 'region'),
+    return [put(self._picture(i), 0, 0, side, side), *own, path(region, 'region'),
             frame(0, 0, side, side)]
 
 @patch
-def _right(self:Maps, i, heat, side):
+def _picture(self:Maps, i): return self._once('picture', self.images[i], fn=lambda: picture(self.p[i]))
+
+@patch
+def _right(self:Maps, i, c, k, side):
     "The picture with the map over it"
-    x,warm = side+10,heat.clamp_min(0)/heat.max().clamp_min(1e-12)
-    return [put(picture(self.p[i]), x, 0, side, side),
-            put(tint(warm, _FIRE, most=.85, exact=False), x, 0, side, side),
+    x,key = side+10,(self.images[i], c if k is None else None, k)
+    return [put(self._picture(i), x, 0, side, side),
+            put(self._once('warm', *key, fn=lambda: _warm(self.heat(c, k)[i])), x, 0, side, side),
             frame(x, 0, side, side)]
+
+def _warm(heat): return tint(heat.clamp_min(0)/heat.max().clamp_min(1e-12), _FIRE, most=.85, exact=False)
 
 # %% ../nbs/11_explore.ipynb #4cc6376c
 @patch
@@ -809,8 +897,7 @@ class Attacks(_Of):
     def __init__(self, interp, images=None, attacks=('fgsm','pgd'),
                  epsilons=(.01,.031,.05,.1,.2), bounds=(0,1)):
         super().__init__(interp)
-        ids = _one_of_each(interp) if images is None else images
-        self.images = [i for i in ids if interp.preds[i]==interp.labels[i]]
+        self.images = [i for i in _chosen(interp, images) if interp.preds[i]==interp.labels[i]]
         if not self.images: raise ValueError(
             'none of the images is classified right: choose others to attack')
         self.attacks,self.epsilons,self.bounds = list(attacks),list(epsilons),bounds
@@ -852,7 +939,7 @@ def draw(self:Attacks, i, name, eps):
     r,f,g = self.attacked(name, eps)
     was,now = (self._name(o[i]) for o in (r.labels, r.adv_preds))
     end = f'is taken for <b>{_esc(now)}</b>' if was != now else 'is still recognised'
-    return [f'<p>{name}, ε = {eps:g}: <b>{_esc(was)}</b> {end}.</p>',
+    return [f'<p>{_esc(name)}, ε = {eps:g}: <b>{_esc(was)}</b> {end}.</p>',
             *_three(r.clean[i], r.adv[i], was, now),
             *self._moved(f[i:i+1], g[i:i+1], int(r.labels[i]), int(r.adv_preds[i]))]
 
@@ -892,19 +979,21 @@ class Explorer:
     def __init__(self,
         interp, # `CSGInterpretation`
         images=None, # Numbers of images for maps and attacks; None: one of each class
-        gates=None # Of `KeepGates`; None: the Learner's, else the final gate alone
+        gates=None, # Of `KeepGates`, or its file; None: the Learner's, else the final gate alone
+        object=255 # What the loader's masks call the object, as in `object_masks`
     ):
-        gates = gates or getattr(interp.learn, 'gates', None)
+        if images is not None: images = _chosen(interp, images)
+        gates = getattr(interp.learn, 'gates', None) if gates is None else gates
         self.make = dict(atlas=lambda: Atlas(interp), confusion=lambda: Muting(interp),
-                         maps=lambda: Maps(interp, images),
+                         maps=lambda: Maps(interp, images, object),
                          attacks=lambda: Attacks(interp, images))
-        if interp.G is not None: self.make['gates'] = lambda: Gates(interp, gates)
+        if interp.G is not None or not isinstance(gates, (list,tuple,type(None))) or gates: self.make['gates'] = lambda: Gates(interp, gates)
     views = property(lambda self: {k:getattr(self, k) for k in self.make}, doc='All')
     def __repr__(self): return f'Explorer: {", ".join(self.make)}'
     def __getattr__(self, k):
         make = self.__dict__.get('make', {})
         if k not in make:
-            raise AttributeError(f'no view {k!r}: there are {", ".join(make)}')
+            raise AttributeError(f'no view {k!r}: there are {", ".join(make)}{_close(k, make)}')
         self.__dict__[k] = make[k]()                 # when it is first asked for
         return self.__dict__[k]
 
@@ -916,8 +1005,9 @@ def static(self:Explorer,
     max_mb:float=2. # Refuse to become heavier
 )->Tabs:
     "All twins as tabs, in one piece of HTML"
-    only = _only(only)
-    vs = {k:getattr(self, k) for k in views or self.make}
+    only,views = _only(only),list(self.make) if views is None else _several(views)
+    for k in (*views, *only): _known(k, self.make, 'view')
+    vs = {k:getattr(self, k) for k in views}
     return Tabs({k:v.static(only.get(k), max_mb) for k,v in vs.items()}, max_mb)
 
 @patch
@@ -938,14 +1028,15 @@ def explore(
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
     gate=None, # As in `CSGInterpretation`
     images=None, # Numbers of images for maps and attacks; None: one of each class
-    gates=None, # What `KeepGates` kept; None: `learn.gates`, if it is there
+    gates=None, # What `KeepGates` kept, or its file; None: `learn.gates`, if it is there
+    object=255, # What the loader's masks call the object, as in `object_masks`
     **kwargs # For `CSGInterpretation`: layer, folder, title
 )->Explorer:
     "Five things to play with, as widgets (`widget`) or on a page (`static`)"
     from csg_fastai.interpret import CSGInterpretation as Interp
-    if isinstance(learn, Interp): return Explorer(learn, images, gates)
+    if isinstance(learn, Interp): return Explorer(learn, images, gates, object)
     make = Interp.from_learner if isinstance(learn, Learner) else Interp.from_model
-    return Explorer(make(learn, dl=dl, gate=gate, **kwargs), images, gates)
+    return Explorer(make(learn, dl=dl, gate=gate, **kwargs), images, gates, object)
 
 # %% ../nbs/11_explore.ipynb #75d390c1
 def report_twins(

@@ -7,15 +7,16 @@ __all__ = ['TECHNIQUES', 'VARIANTS', 'BASELINES', 'resize', 'top_mask', 'cam', '
            'filter_thresholds', 'blur', 'gradmap', 'GradmapCost', 'gradmap_cost', 'filter_map', 'filter_gradmap',
            'object_masks', 'iou', 'activmap_iou', 'FilterScores', 'filter_scores', 'ImageScores', 'image_scores',
            'pointing', 'energy', 'centred_box', 'Localization', 'localize', 'Table2', 'table2', 'sweep_top', 'IoUCurve',
-           'iou_curve', 'heat_and_mask', 'take_images', 'draw_map', 'show_maps']
+           'iou_curve', 'heat_and_mask', 'last_map', 'take_images', 'draw_map', 'show_maps']
 
 # %% ../nbs/09_localization.ipynb #29501da4
 import math, time, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fastcore.basics import patch
+from fastprogress.fastprogress import progress_bar
 from functools import lru_cache
 from torch import Tensor
 from .activations import Measure, Quantiles, class_means, head_weights
@@ -23,7 +24,7 @@ from .activations import _as_picture, _check_range, _class_numbers
 from .activations import _default_dl, _descend, _feed, _few, _first_images
 from .activations import _from_key, _model_of, _n_classes, _n_images, _names
 from .activations import _place, _plain_data, _rank, _refine, _tensor
-from .models import Place, _logits, _untouched
+from .models import Place, _close, _logits, _untouched
 from .mutual_info import _threads
 from .results import ResultTable
 from .specificity import _quiet, _rows
@@ -31,20 +32,21 @@ from .specificity import _quiet, _rows
 # %% ../nbs/09_localization.ipynb #95f06240
 def _size(size):
     "(H,W) of a number or a pair"
-    H,W = (size, size) if isinstance(size, int) else (int(o) for o in size)
-    if H < 1 or W < 1:
-        raise ValueError(f'size={size}: pass the height and width of the images in '
-                         'pixels')
-    return H,W
+    with suppress(TypeError, ValueError):
+        H,W = (size, size) if isinstance(size, int) else (int(o) for o in size)
+        if H > 0 and W > 0: return H,W
+    raise ValueError(f'size={size!r}: pass the height and width of the images in pixels')
 
 def _real(o, what, dims):
-    "A plain floating tensor with one of `dims` dimensions, or a `ValueError`"
-    t = _tensor(o, what, f'a tensor with {" or ".join(map(str, dims))} dimensions')
+    "A plain floating tensor of finite numbers with one of `dims` dimensions, or a `ValueError`"
+    want = f'{" or ".join(map(str, dims))} dimensions'
+    t = _tensor(o, what, f'a tensor with {want}')
     if t.ndim not in dims or not t.numel():
-        raise ValueError(f'{what} must have {" or ".join(map(str, dims))} dimensions, '
-                         'none of them empty, '
-                         f'got shape {tuple(t.shape)}')
-    return t if t.dtype in (torch.float32,torch.float64) else t.float()
+        raise ValueError(f'{what} must have {want}, none of them empty, got shape {tuple(t.shape)}')
+    t = t if t.dtype in (torch.float32,torch.float64) else t.float()
+    lo,hi = t.aminmax()
+    if lo >= -1e30 and hi <= 1e30: return t
+    raise ValueError(f'{what} holds NaN or infinity (or numbers beyond 1e30): check the images and the weights')
 
 def resize(
     maps, # [...,h,w]
@@ -52,17 +54,24 @@ def resize(
 )->Tensor: # [...,H,W] floating
     """Bilinear interpolation to the size of the images (App. G): pixel centres,
     edges held"""
-    m,size = _real(maps, 'maps', (2,3,4)),_size(size)
+    m,size = _real(maps, 'the map', (2,3,4)),_size(size)
     r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear',
                       align_corners=False)
     return r.reshape(*m.shape[:-2], *size)
 
 # %% ../nbs/09_localization.ipynb #79ee584b
+def _known(v, names, what):
+    "`v` if it is one of `names`, else a `ValueError` with what it may have meant"
+    if v in list(names): return v
+    raise ValueError(f'{what}={v!r}: use {", ".join(map(repr, names))}{_close(str(v).lower(), names)}')
+
+def _check_share(v, name, of='the pixels'):
+    if not 0 <= v <= 1: raise ValueError(f'{name}={v}: pass a share of {of} from 0 to 1')
+
 def _place_value(v, top):
     """Of each row of v [...,P] the value at place floor(top*P) from the largest,
     which is place 0"""
-    if not 0 <= top <= 1:
-        raise ValueError(f'top={top}: pass a share of the pixels from 0 to 1')
+    _check_share(top, 'top')
     P = v.shape[-1]
     r = min(math.floor(round(top*P, 6)), P-1)
     return v.kthvalue(P-r, dim=-1).values
@@ -74,10 +83,7 @@ def top_mask(
 )->Tensor: # bool [...,H,W]
     """The pixels with the `top` largest values of each map (App. H.2); with >= all
     that equal the last one are in"""
-    h = _real(heat, 'heat', (2,3,4))
-    if not h.isfinite().all():
-        raise ValueError('the map holds NaN or infinity: check the images and the '
-                         'weights')
+    h = _real(heat, 'the map', (2,3,4))
     t = _place_value(h.flatten(-2), top)[...,None,None]
     return h > t if strict else h >= t
 
@@ -98,7 +104,10 @@ def cam(
 def _still(learn, x, layer=None):
     """The bare model in evaluation mode for a while, its inputs and the place of the
     last map"""
-    model,xs = _model_of(learn),x if isinstance(x, (tuple,list)) else (x,)
+    model,(x,*more) = _model_of(learn),x if isinstance(x, (tuple,list)) else (x,)
+    x = _tensor(x, 'images', '[B,ch,H,W]')
+    if x.ndim != 4 or not x.numel():
+        raise ValueError(f'images must be [B,ch,H,W], none of them empty, got shape {tuple(x.shape)}')
     p = next(model.parameters(), torch.zeros(()))
     if any(o.is_inference() for o in model.parameters()):
         raise ValueError('the weights were made under torch.inference_mode(), which '
@@ -106,20 +115,27 @@ def _still(learn, x, layer=None):
                          'build or load the model outside of it')
     with _untouched(model):
         xs = tuple(o.clone() if isinstance(o, Tensor) else o
-                   for o in _feed(xs, p.device, p.dtype))
-        known = isinstance(layer, Place) and layer.K
-        place = layer if known else _place(model, xs, layer)
+                   for o in _feed((x,*more), p.device, p.dtype))
+        try: place = layer if isinstance(layer, Place) and layer.K else _place(model, xs, layer)
+        except RuntimeError as e:
+            raise ValueError(f"the network can't take images {list(x.shape)}: {str(e).splitlines()[0]}") from None
         yield model,xs,place
 
 def _class_of(y, z):
     "Class numbers [B] of y: numbers, one number for all, or None for the predicted"
-    if y is None: return z.argmax(1)
-    y = torch.full((len(z),), y) if isinstance(y, int) else _class_numbers(y)
+    if y is None:
+        if z.isfinite().all(): return z.argmax(1)
+        raise ValueError('the class scores hold NaN or infinity, so no class is predicted: check the images and the weights')
+    y = _class_numbers([y]*len(z) if np.ndim(y)==0 else y)
     if len(y) != len(z):
-        raise ValueError(f'{len(y)} classes for {len(z)} images: pass one for each, or '
-                         'one number')
+        raise ValueError(f'{len(y)} classes for {len(z)} images: pass one for each, or one number')
     if len(y): _check_range(y, z.shape[1])
     return y.to(z.device)
+
+def _scores(out):
+    "Class scores [B,C] in what the model gives, or a `ValueError`"
+    if (z := _logits(out)) is not None: return z
+    raise ValueError("the model doesn't give class scores [B,C]")
 
 # %% ../nbs/09_localization.ipynb #7c3db141
 _NO_GRAD = ('{} has no gradient with respect to {}: the model detaches it, or runs '
@@ -146,7 +162,7 @@ def _score_gradient(model, xs, place, y=None):
         return got[0] + (got[0]==0)*tiny if place.relu else got[0]*1
     with torch.no_grad():
         h = place.hook(model, cut)
-        try: z = _logits(model(*xs))
+        try: z = _scores(model(*xs))
         finally: h.remove()
         out = z.gather(1, _class_of(y, z)[:,None]).sum()
         return got[0].detach(),_grad(out, got[0])
@@ -176,7 +192,7 @@ def _last_map(model, xs, place):
     "The map [B,K,h,w] at `place`, floating and finite, and the class scores"
     got = []
     h = place.hook(model, lambda m: got.append(m.detach().clone()))
-    try: z = _logits(model(*xs))
+    try: z = _scores(model(*xs))
     finally: h.remove()
     A = got[0] if got[0].dtype==torch.float64 else got[0].float()
     if A.isfinite().all(): return A,z
@@ -193,6 +209,7 @@ def cam_map(
     "The class activation map of each image; `ValueError` where no weights [C,K] exist"
     W = _cam_weights(model, layer, x) if W is None else W
     with _still(model, x, layer) as (model,xs,place): A,z = _last_map(model, xs, place)
+    if W.shape != (z.shape[1],place.K): raise ValueError(f'W must be [{z.shape[1]},{place.K}], classes and filters, got {list(W.shape)}')
     return _sized(cam(A, W.to(A)[_class_of(y, z)]), xs, size)
 
 def _cam_weights(model, layer=None, xb=None):
@@ -221,6 +238,21 @@ def activmap(
     return r > 0 if strict else r >= 0
 
 # %% ../nbs/09_localization.ipynb #021889b9
+def _slow(it, total=None, after=5):
+    "`it`, with a progress bar as soon as it has taken `after` seconds"
+    with suppress(TypeError): total = len(it) if total is None else total
+    start,bar = time.perf_counter(),None
+    try:
+        for i,o in enumerate(it):
+            if bar is None and time.perf_counter()-start > after:
+                bar = progress_bar(range(0), total=total or 'noinfer', leave=False)
+                bar.update(0)
+                bar.start_t -= after
+            if bar and i: bar.update(i)
+            yield o
+    finally:
+        if bar: bar.on_iter_end()
+
 class _Maps:
     """The last maps over a loader: `self(fn)` calls fn(A, scores, labels) for each
     batch. Few maps are kept for the next call"""
@@ -240,7 +272,7 @@ def __call__(self:_Maps, fn):
     if self.kept is not None: return [fn(*o) for o in self.kept]
     kept,mb,self.n = [],0,0
     with _quiet(self.learn, self.dl, self.device) as (model,batches):
-        for xs,y in batches():
+        for xs,y in _slow(batches(), _n_batches(self.dl)):
             A,z = self.run(model, xs, y)
             mb,self.n = mb + A.numel()*A.element_size()/2**20,self.n+len(y)
             self.size = tuple(xs[0].shape[-2:])
@@ -251,28 +283,31 @@ def __call__(self:_Maps, fn):
         raise ValueError('the loader gives no batch: there is nothing to localize')
     self.kept = kept
 
+def _n_batches(dl):
+    with suppress(TypeError, NotImplementedError): return len(dl)
+
 # %% ../nbs/09_localization.ipynb #d138e280
 def _stream_quantile(each, q, method='top', exact=True):
-    """Quantile q of each filter's numbers [K]; `each(fn)` calls fn(maps) for every
+    """Quantile q of each filter's numbers [K], or quantiles [K,Q]; `each(fn)` calls fn(maps) for every
     batch and can be repeated"""
     sketch = Quantiles()
     each(sketch.add)
     if not exact: return sketch(q, method).cpu()
     hist,left = sketch.hist.cpu(),32-sketch.bits
     rank = _rank(q, sketch.n, method).expand(len(hist), -1)
-    d,below,here = _descend(hist[:,None], rank)
+    d,below,here = _descend(hist[:,None].expand(-1, rank.shape[1], -1), rank)
     while left:
         rank,s = rank-below,min(10, left)
         digit,below,here = _descend(_refine(each, d, left, s), rank)
         d,left = d << s | digit,left-s
-    return _from_key(d)[:,0]
+    return _from_key(d)[:,0] if np.ndim(q)==0 else _from_key(d)
 
 # %% ../nbs/09_localization.ipynb #36f46c76
 def filter_thresholds(
     learn, # Learner or model
     dl=None, # Loader; None: the Learner's `dls.valid`
     layer=None, # The layer with the map; None: found
-    top:float=.3, # Share of all values of a filter that reach its threshold
+    top=.3, # Share of all values of a filter that reach its threshold, or several shares [Q]
     # 'grid': values of the map as it is (the authors' code); 'resized': of the map
     # resized to the images
     at:str='grid',
@@ -280,19 +315,20 @@ def filter_thresholds(
     exact:bool=True,
     # Maps that fit into `max_mb` are kept, and the passes are over memory
     device=None, max_mb:float=512
-)->Tensor: # [K] float32 on the CPU
+)->Tensor: # [K] float32 on the CPU; [K,Q] for several shares
     "Each filter's value at place floor(top*n) of all n over the loader (App. G)"
     return _thresholds(learn if isinstance(learn, _Maps)
                        else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
 
 def _thresholds(maps, top=.3, at='grid', exact=True):
-    if at not in ('grid','resized'):
-        raise ValueError(f"at={at!r}: use 'grid' or 'resized'")
-    if not 0 <= top <= 1:
-        raise ValueError(f'top={top}: pass a share of the values from 0 to 1')
-    up = lambda A: [A] if at=='grid' else (resize(a, maps.size) for a in A.split(4))
-    def each(fn): maps(lambda A,z,y: [fn(a) for a in up(A)])
-    return _stream_quantile(each, 1-top, exact=exact)
+    _known(at, ('grid','resized'), 'at')
+    for t in np.ravel(top): _check_share(t, 'top', 'the values')
+    def each(fn): maps(lambda A,z,y: [fn(a) for a in ([A] if at=='grid' else _resized(A, maps.size))])
+    return _stream_quantile(each, 1-top if np.ndim(top)==0 else [1-t for t in top], exact=exact)
+
+def _resized(A, size, most=2**20):
+    "The numbers of the resized maps [1,K,n], at most `most` at a time"
+    for a in A.split(1): yield from resize(a, size).flatten(2).split(max(1, most//A.shape[1]), dim=2)
 
 # %% ../nbs/09_localization.ipynb #56bdb619
 def _blur_matrix(n, sigma, radius):
@@ -304,6 +340,10 @@ def _blur_matrix(n, sigma, radius):
     w = (w/w.sum()).expand(n, -1)
     return torch.zeros(n, n, dtype=torch.float64).scatter_add_(1, at, w)
 
+def _check_blur(sigma, radius):
+    if not (isinstance(sigma, (int,float)) and 0 <= sigma <= 1 and 0 <= (radius or 0) <= 4):
+        raise ValueError(f'sigma={sigma}, radius={radius}: pass shares of the width, from 0 to 1 and to 4')
+
 def blur(
     maps, # [...,H,W]
     sigma:float=5/128, # Standard deviation, as a share of the width
@@ -311,12 +351,10 @@ def blur(
     radius:float=None
 )->Tensor: # [...,H,W]
     "Gaussian blur; the image is mirrored at its border pixels"
-    m = _real(maps, 'maps', (2,3,4))
+    m = _real(maps, 'the map', (2,3,4))
+    _check_blur(sigma, radius)
     H,W = m.shape[-2:]
     r = math.floor((4*sigma if radius is None else radius)*W + .5)
-    if not sigma >= 0 or r < 0:
-        raise ValueError(f'sigma={sigma}, radius={radius}: pass shares of the width, 0 '
-                         'or more')
     by,bx = (_blur_matrix(n, sigma*W, r).to(m) for n in (H,W))
     return by @ m @ bx.T
 
@@ -337,19 +375,18 @@ def _saliency(model, xs, place, filters):
 def _filters(filters, K, seed=0):
     "Filter numbers as a list: all, those given, or a sample of so many"
     if filters is None: return list(range(K))
-    if isinstance(filters, int):
-        if not 0 < filters <= K:
-            raise ValueError(f'filters={filters}: the layer has {K}; pass a number '
-                             'from 1 on, or a list')
+    if np.ndim(filters)==0:
+        if filters not in range(1, K+1):
+            raise ValueError(f'filters={filters}: the layer has {K}; pass a number from 1 on, or a list')
         return sorted(np.random.RandomState(seed).permutation(K)[:filters].tolist())
     ks = _tensor(filters, 'filters', 'filter numbers').flatten().tolist()
-    if not ks or min(ks) < 0 or max(ks) >= K:
-        raise ValueError(f'filters must be numbers from 0 to {K-1}, got {_few(ks)}')
-    return [int(k) for k in ks]
+    if ks and all(k in range(K) for k in ks): return [int(k) for k in ks]
+    raise ValueError(f'filters must be numbers from 0 to {K-1}, got {_few(ks)}')
 
 # %% ../nbs/09_localization.ipynb #17745156
 def _gradmaps(model, xs, place, ks, sigma=5/128, radius=None, chunk=16):
-    cut = [_rows(xs, slice(i, i+chunk)) for i in range(0, len(xs[0]), chunk)]
+    if chunk not in range(1, 10**6): raise ValueError(f'chunk={chunk!r}: pass how many images a backward pass has, 1 or more')
+    cut = [_rows(xs, slice(i, i+chunk)) for i in _slow(range(0, len(xs[0]), chunk))]
     s = torch.cat([_saliency(model, o, place, ks) for o in cut])
     moment = s.square().mean((2,3), keepdim=True).sqrt()
     return blur(s/moment.clamp_min(torch.finfo(s.dtype).tiny), sigma, radius)
@@ -420,25 +457,27 @@ def filter_map(
 )->Tensor: # Heat maps [B,H,W]
     "The activation map of one filter"
     with _still(model, x, layer) as (model,xs,place): A,z = _last_map(model, xs, place)
-    return _sized(A[torch.arange(len(A)),_filter_for(k, y, z, place.K).to(A.device)],
-                  xs, size)
+    return _sized(_of_filters(A, _filter_for(k, y, z, place.K)), xs, size)
+
+def _of_filters(A, ks): return A[torch.arange(len(A)),ks.to(A.device)]
 
 def _filter_for(k, y, z, K):
     "The filter of each image [B]"
-    if np.ndim(k)==0: ks = torch.full((len(z),), int(k))
-    else: ks = _tensor(k, 'k', 'filter numbers [C]').long().cpu()[_class_of(y, z).cpu()]
-    if ks.min() < 0 or ks.max() >= K:
-        raise ValueError(f'filter {ks.max()}: the layer has {K}, numbered from 0')
-    return ks
+    ks = _tensor([k]*len(z) if np.ndim(k)==0 else k, 'k', 'a filter number, or one for each class [C]').cpu()
+    if bad := [v for v in ks.flatten().tolist() if v not in range(K)]:
+        raise ValueError(f'filter {bad[0]}: the layer has {K}, numbered from 0')
+    if np.ndim(k) and ks.shape != z.shape[1:]:
+        raise ValueError(f'k must be a filter number, or one for each of the {z.shape[1]} classes, got {list(ks.shape)}')
+    return ks.long()[_class_of(y, z).cpu()] if np.ndim(k) else ks.long()
 
 # %% ../nbs/09_localization.ipynb #8b3fa405
 def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None,
                    chunk=16):
     "The GradMap [B,H,W] of one filter, or of each class's filter k [C]; see `gradmap`"
     if np.ndim(k)==0:
-        return gradmap(model, x, [int(k)], layer, sigma, radius, chunk)[:,0]
+        return gradmap(model, x, [k], layer, sigma, radius, chunk)[:,0]
     with _still(model, x, layer) as (m,xs,place):
-        ks = _filter_for(k, y, _logits(m(*xs)), place.K)
+        ks = _filter_for(k, y, _scores(m(*xs)), place.K)
     out = torch.empty(len(ks), *xs[0].shape[-2:], device=xs[0].device)
     for k in ks.unique().tolist():
         out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place,
@@ -447,50 +486,49 @@ def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None,
 
 # %% ../nbs/09_localization.ipynb #9c62f0b9
 def object_masks(
-    masks, # [N,H,W], or [N,objects,H,W]: bool, 0/1, or grey levels
-    object=255, # The grey level of the object, or '>0' for every marked pixel
+    masks, # [N,H,W], [N,H,W,1], or [N,objects,H,W]
+    object=255, # The object's grey level or label, or '>0' for every marked pixel
     size=None # (H,W) that they must have
 )->Tensor: # bool [N,H,W]; several objects of an image are united
-    """Masks of the objects; `ValueError` for another size and for values that are no
-    mask's"""
-    m = masks if isinstance(masks, Tensor) else _tensor(masks, 'masks', 'masks [N,H,W]')
-    if m.ndim not in (3,4):
-        raise ValueError(f'masks must be [N,H,W] or [N,objects,H,W], got shape '
-                         f'{tuple(m.shape)}')
+    "Masks of the objects; `ValueError` for another size and for values that are no mask's"
+    if isinstance(masks, (list,tuple)):
+        masks = [_tensor(m, 'masks', '[H,W]') for m in masks]
+        if len({m.shape for m in masks})==1: masks = torch.stack(masks)
+    m = _tensor(masks, 'masks', '[N,H,W] of one size')
+    if m.ndim==4 and m.shape[-1]==1: m = m[...,0]
+    last = m.ndim==4 and m.shape[1] > m.shape[-1] in (3,4)          # colours
+    if m.ndim not in (3,4) or not m.numel() or last:
+        raise ValueError(f'masks must be [N,H,W] or [N,objects,H,W], none of them empty, got shape {tuple(m.shape)}')
     if size is not None and tuple(m.shape[-2:]) != tuple(size):
-        raise ValueError(f'masks of {m.shape[-2]}x{m.shape[-1]} for images of '
-                         f'{size[0]}x{size[1]} pixels: '
-                         'resize the masks (nearest neighbour)')
+        got,want = ('x'.join(map(str, o)) for o in (m.shape[-2:], size))
+        raise ValueError(f'masks of {got} for images of {want} pixels: resize the masks (nearest neighbour)')
     m = _marked(m, object)
     return m.any(1) if m.ndim==4 else m
 
-def _marked(m, object):
-    "Grey levels as bool"
+def _marked(m, object=255):
+    "What the values of masks mean, as bool: the one place that knows"
     if m.dtype==torch.bool: return m
+    if object != '>0' and not isinstance(object, (int,float)):
+        raise ValueError(f"object={object!r}: pass the object's grey level or label, or '>0'")
+    vals = set(m.unique().tolist())
+    if not all(map(math.isfinite, vals)): raise ValueError('the masks hold NaN or infinity: make them again')
     if object=='>0': return m > 0
-    if not isinstance(object, (int,float)):
-        raise ValueError(f"object={object!r}: pass the object's grey level, or '>0'")
-    vals = m.unique().tolist()
-    if set(vals) <= {0,1}: return m > 0
-    if odd := set(vals) - {0,128,255,object}:
-        raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the "
-                         f"class), but {_few(sorted(odd))} "
-                         "is in them: pass object='>0', or threshold them")
+    if vals <= {0,1} and object in (1,255): return m > 0
+    if 0 <= min(vals) and max(vals) <= 1 and ((255*m).round() - 255*m).abs().max() < .3:   # greys over 255, as from ToTensor
+        m = (255*m).round()
+        vals = set(m.unique().tolist())
+    if odd := sorted(v for v in vals if v%1 or (object in (128,255) and v not in (0,128,255))):
+        raise ValueError(f'masks must hold 0 and {object} (and 128 for others of the class), but {_few(odd)} is in them: '
+                         "object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
     return m == object
 
 # %% ../nbs/09_localization.ipynb #c3162366
-def _pixels(objects, shape):
-    """Masks of objects as float [B,P], or a `ValueError` where they don't fit maps
-    of `shape` [B,...,H,W]"""
-    o = _tensor(objects, 'objects', 'masks [B,H,W]')
-    if o.dtype != torch.bool and not ((o==0) | (o==1)).all():
-        raise ValueError('objects must be masks of 0 and 1: '
-                         'make them with object_masks')
-    if o.shape != (shape[0], *shape[-2:]):
-        raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} '
-                         f'images with {shape[-2]}x{shape[-1]} '
-                         'pixels: pass one mask [H,W] an image, of their size')
-    return o.flatten(1).float()
+def _objects(objects, shape):
+    "Masks of objects as bool [B,H,W], or a `ValueError` where they don't fit maps of `shape` [B,...,H,W]"
+    o = object_masks(objects)
+    if o.shape == (shape[0], *shape[-2:]): return o
+    raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} '
+                     'pixels: pass one mask [H,W] for each image, of their size')
 
 def _ratio(both, area, obj):
     "IoU of counts [B,F] and object areas [B]; NaN where there is no object"
@@ -499,17 +537,16 @@ def _ratio(both, area, obj):
 
 # %% ../nbs/09_localization.ipynb #eb10ac59
 def iou(
-    masks, # bool [B,F,H,W], or one for each image [B,H,W]
-    objects, # bool [B,H,W]
+    masks, # Regions [B,F,H,W], or one for each image [B,H,W]; values as in `object_masks`
+    objects, # Masks of the objects [B,H,W]
     max_mb:float=64 # Memory for the pixels as numbers
 )->Tensor: # [B,F] or [B] float32; NaN for an image without object; 0 for an empty mask
     "Intersection over union (App. H.1), intersections as matrix products"
     m = _tensor(masks, 'masks', 'masks [B,F,H,W]')
     if m.ndim==3: return iou(m[:,None], objects, max_mb)[:,0]
-    if m.ndim != 4:
-        raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], got shape '
-                         f'{tuple(m.shape)}')
-    o = _pixels(objects, m.shape).to(m.device)
+    if m.ndim != 4 or not m.numel():
+        raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], none of them empty, got shape {tuple(m.shape)}')
+    m,o = _marked(m),_objects(objects, m.shape).to(m.device).flatten(1).float()
     step = max(1, int(max_mb * 2**18 / m[0].numel()))
     return torch.cat([_iou(m[i:i+step].flatten(2).float(), o[i:i+step])
                       for i in range(0, len(m), step)])
@@ -608,16 +645,15 @@ def _counts_by_pixel(D, o, strict, max_mb):
 def activmap_iou(
     A, # Maps of the filters [B,K,h,w]
     thresholds, # [K]
-    objects, # Masks of the objects, bool [B,H,W]
+    objects, # Masks of the objects [B,H,W], values as in `object_masks`
     strict:bool=False, # > instead of >=
     max_mb:float=64, # Memory for resized maps, where they are made
     threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
 )->Tensor: # [B,K]
     """`iou(activmap(A, thresholds, size), objects)` for all filters without making
     the masks"""
-    D = _above(A, thresholds)
-    o = _pixels(objects, (len(D), *objects.shape[-2:])).bool()
-    o = o.reshape(objects.shape).to(D.device)
+    D,o = _above(A, thresholds),object_masks(objects)
+    o = _objects(o, (len(D), *o.shape[1:])).to(D.device)
     by_row = D.device.type=='cpu' and _compiled() and D.shape[-1] <= o.shape[-1]
     if by_row: n = _counts_by_row(D, o, strict, threads)
     else: n = _counts_by_pixel(D, o, strict, max_mb)
@@ -633,7 +669,10 @@ def _scored(iou, labels, n_classes=None, skip_empty=False):
     if v.ndim != 2 or len(v) != len(y):
         raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row '
                          'for each image')
-    C,keep = _n_classes(y, n_classes),~v.isnan().any(1)
+    C,none = _n_classes(y, n_classes),v.isnan()
+    keep = ~none.all(1)
+    if none[keep].any() or not ((v >= 0) & (v <= 1) | none).all():
+        raise ValueError('iou must hold shares from 0 to 1, or NaN in the whole row of an image without object')
     n = torch.bincount(y[keep], minlength=C)
     if (n==0).any() and not skip_empty:
         raise ValueError(f'class {_few((n==0).nonzero().flatten().tolist())} has no '
@@ -655,17 +694,14 @@ def _class_max(v, y, C):
 
 def _hits(iou, n, strict=False):
     "1 where the IoU reaches n, 0 elsewhere, NaN stays"
-    if not 0 <= n <= 1:
-        raise ValueError(f'n={n}: pass the share that counts as found, from 0 to 1 '
-                         '(AP30: n=.3)')
+    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
     return torch.where(iou.isnan(), iou, (iou > n if strict else iou >= n).to(iou))
 
 # %% ../nbs/09_localization.ipynb #8bb2b1af
 def _focus(ap, iou, ties='iou'):
     """Of each row of ap [F,C] the class of the largest; among equals that of the
     largest IoU, or the first"""
-    if ties not in ('iou','first'):
-        raise ValueError(f"ties={ties!r}: use 'iou' or 'first'")
+    _known(ties, ('iou','first'), 'ties')
     a,b = ap.nan_to_num(-1).numpy(),iou.nan_to_num(-1).numpy()
     best = a == a.max(1, keepdims=True)
     return torch.from_numpy((np.where(best, b, -2) if ties=='iou' else best).argmax(1))
@@ -698,19 +734,20 @@ def filter_scores(
 )->FilterScores:
     "IoU and AP of every filter on every class, and each filter's class c* (App. H.1)"
     v,y,C,images = _scored(iou, labels, n_classes, skip_empty)
-    if over not in ('mean','max'):
-        raise ValueError(f"over={over!r}: use 'mean' or 'max'")
-    i,a = (_class_mean if over=='mean'
-           else _class_max)(v, y, C),_class_mean(_hits(v, n, strict), y, C)
+    mean = _class_mean if _known(over, ('mean','max'), 'over')=='mean' else _class_max
+    i,a = mean(v, y, C),_class_mean(_hits(v, n, strict), y, C)
     focus = _focus(a, i, ties) if focus is None else _given_focus(focus, v.shape[1], C)
-    return FilterScores(i, a, focus, n, [str(o) for o in vocab or range(C)], images)
+    return FilterScores(i, a, focus, n, _vocab(vocab, C), images)
 
 def _given_focus(focus, K, C):
     f = _class_numbers(getattr(focus, 'focus', focus)).cpu()
-    if len(f) != K or f.max() >= C:
-        raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each '
-                         'filter')
-    return f
+    if len(f)==K and 0 <= f.min() and f.max() < C: return f
+    raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each filter')
+
+def _vocab(vocab, C):
+    names = [str(o) for o in (range(C) if vocab is None else vocab)]
+    if len(names)==C: return names
+    raise ValueError(f'{len(names)} names for {C} classes: pass vocab=, a name for each')
 
 # %% ../nbs/09_localization.ipynb #4fa825f3
 @patch
@@ -756,7 +793,7 @@ def plot(self:FilterScores, ax=None, **kw):
     ax.plot(range(len(o)), self.focus[o], '.', color='tab:red', ms=4)
     ax.set(xlabel='filter, ordered by its class (red)', ylabel='class',
            title='mean IoU')
-    ax.set_yticks(range(len(self.vocab)), self.vocab, fontsize=7)
+    ax.set_yticks(range(len(self.vocab)), self.vocab, fontsize=7, parse_math=False)
     ax.figure.colorbar(im, ax=ax)
     return ax
 
@@ -784,7 +821,7 @@ def image_scores(
     h = _hits(v, n, strict)
     return ImageScores(_class_mean(v, y, C)[0], _class_mean(h, y, C)[0],
                        v.mean().item(), h.mean().item(), n,
-                       [str(o) for o in vocab or range(C)], images)
+                       _vocab(vocab, C), images)
 
 @patch
 def to_df(self:ImageScores)->pd.DataFrame:
@@ -796,37 +833,35 @@ def to_df(self:ImageScores)->pd.DataFrame:
 
 # %% ../nbs/09_localization.ipynb #67facfcb
 def _shares(w, o):
-    """Of weights w [B,F,P] the share that lies in o [B,P]; where all weights are 0,
+    """Of weights w [B,F,P] the share that lies in o [B,H,W]; where all weights are 0,
     the share of all pixels"""
+    o = o.flatten(1)
     w = torch.where(w.sum(2, keepdim=True) > 0, w, torch.ones_like(w))
     s = (w @ o[...,None])[...,0] / w.sum(2)
     return torch.where(o.sum(1)[:,None] > 0, s, torch.nan)
 
 def _heat(heat, objects):
-    "Heat as [B,F,P], objects as [B,P], and how to give the result back"
-    h = _real(heat, 'heat', (3,4))
-    o = _pixels(objects, h.shape).to(h)
-    return (h[:,None] if h.ndim==3 else h).flatten(2),o,(lambda r: r[:,0] if h.ndim==3
-                                                         else r)
+    "Heat as [B,F,P], objects as 0 and 1 [B,H,W], and how to give the result back"
+    h = _real(heat, 'the map', (3,4))
+    o = _objects(objects, h.shape).to(h)
+    return (h[:,None] if h.ndim==3 else h).flatten(2),o,lambda r: r[:,0] if h.ndim==3 else r
 
 # %% ../nbs/09_localization.ipynb #b41fe333
 def pointing(
     heat, # [B,H,W] or [B,F,H,W]
-    objects, # bool [B,H,W]
+    objects, # Masks of the objects [B,H,W], values as in `object_masks`
     tolerance:int=0 # Pixels that the maximum may lie outside
 )->Tensor: # [B] or [B,F]: 1 hit, 0 miss, NaN without object
     """Pointing game: is the maximum in the object? Of several maxima, the share of
     them that is"""
     h,o,back = _heat(heat, objects)
-    if tolerance:
-        r = int(tolerance)
-        o = F.max_pool2d(o.reshape(len(o), 1, *np.shape(objects)[-2:]), 2*r+1, 1,
-                         r).flatten(1)
+    if tolerance not in range(10**6): raise ValueError(f'tolerance={tolerance!r}: pass a whole number of pixels, 0 or more')
+    if tolerance: o = F.max_pool2d(o[:,None], 2*tolerance+1, 1, tolerance)[:,0]
     return back(_shares((h == h.amax(2, keepdim=True)).to(h), o))
 
 def energy(
     heat, # [B,H,W] or [B,F,H,W]
-    objects # bool [B,H,W]
+    objects # Masks of the objects [B,H,W], values as in `object_masks`
 )->Tensor: # [B] or [B,F]; NaN without object
     """The share of the map's positive part that lies in the object; of a map without
     any, that of all pixels"""
@@ -859,14 +894,15 @@ VARIANTS = dict(
 
 def _options(technique, variant, given):
     "The variant's settings with those given; `ValueError` for names that aren't known"
-    if technique not in TECHNIQUES:
-        raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
-    if variant not in VARIANTS:
-        raise ValueError(f'variant={variant!r}: use one of {", ".join(VARIANTS)}')
+    _known(technique, TECHNIQUES, 'technique')
+    _known(variant, VARIANTS, 'variant')
     if odd := set(given) - set(VARIANTS['paper']):
-        raise ValueError(f'unknown option {_few(sorted(odd))}: there are '
-                         f'{", ".join(VARIANTS["paper"])}')
+        raise ValueError(f'unknown option {_few(sorted(odd))}: there are {", ".join(VARIANTS["paper"])}')
     o = {**VARIANTS[variant], **given}
+    _check_blur(o['sigma'], o['radius'])
+    _known(o['ties'], ('iou','first'), 'ties')
+    if o['per_class'] not in (None, *range(1, 10**4)):
+        raise ValueError(f"per_class={o['per_class']}: pass how many filters of each class, 1 or more")
     # there the authors' code has >=, too
     if technique=='gradmap' and 'ap_strict' not in given: o['ap_strict'] = False
     if technique!='gradmap': o['per_class'] = None
@@ -911,9 +947,7 @@ def _area(o): return o.flatten(1).float().mean(1)
 
 def _heat_source(learn, dl, technique, layer, of, device, max_mb):
     "`each(fn)` that calls fn(A, heat on the grid, labels), and the `_Maps` behind it"
-    if of not in ('label','prediction'):
-        raise ValueError(f"of={of!r}: use 'label' or 'prediction', the class whose map "
-                         "is taken")
+    _known(of, ('label','prediction'), 'of')
     if technique=='gradcam':
         m = _GradMaps(learn, dl, layer, device, max_mb)
         m.of = of
@@ -953,9 +987,7 @@ def _energy_of(A, o):
     a = A.relu()
     part,whole = (torch.einsum('bkhw,bhw->bk', a, s) for s in (inside, all_))
     area = o.flatten(1).to(A).mean(1)[:,None]
-    return torch.where(area > 0,
-                       torch.where(whole > 0, part/whole.clamp_min(1e-30),
-                                   area), torch.nan)
+    return torch.where(area > 0, torch.where(whole > 0, part/whole, area), torch.nan)
 
 def _tally_activmap(t, maps, ks, thresholds, top, at, strict, point):
     "ActivMaps of all filters"
@@ -963,8 +995,7 @@ def _tally_activmap(t, maps, ks, thresholds, top, at, strict, point):
           _tensor(thresholds, 'thresholds', '[K]'))
     def some(A, z, y):
         o,A_ = t.next(len(y), maps.size).to(A.device),A[:,ks]
-        if th.shape != A.shape[1:2]:
-            raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
+        if th.shape != A.shape[1:2]: raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
         t.add(iou=activmap_iou(A_, th[ks], o, strict), energy=_energy_of(A_, o),
               labels=y, area=_area(o))
         if point:
@@ -985,7 +1016,7 @@ def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_
                            chunk))
     place,blur_ = None,dict(sigma=opts['sigma'], radius=opts['radius'], chunk=chunk)
     with _quiet(learn, dl, device) as (model,batches):
-        for xs,y in batches():
+        for xs,y in _slow(batches(), _n_batches(dl)):
             if place is None:
                 place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
             o = t.next(len(y), xs[0].shape[-2:]).to(xs[0].device)
@@ -1107,6 +1138,7 @@ def _columns(self:Localization, v, p, e, other=False):
 @patch
 def _who(self:Localization, who):
     "The columns of the maps themselves, or of a baseline"
+    _known(who, ('maps', *BASELINES), 'who')
     if who=='maps': return self._columns(self.iou, self.pointing, self.energy)
     if who=='full image': return self._columns(*[self.area]*3)
     if who=='ideal map':
@@ -1114,9 +1146,6 @@ def _who(self:Localization, who):
         return self._columns(self._ideal(), None, None)
     if who=='centred box':
         return self._columns(self.box['iou'], self.box['pointing'], self.box['energy'])
-    if who!='random filter':
-        raise ValueError(f"{who!r} is unknown: use 'maps', "
-                         f"{', '.join(map(repr, BASELINES))}")
     if self.single:
         return self._columns(self.iou, self.pointing, self.energy, other=True)
     return self.random and self._columns(self.random['iou'], self.random['pointing'],
@@ -1187,12 +1216,13 @@ def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
     ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8),
                             layout='constrained')[1]
     df = self.by_class()
+    _known(column, df.columns, 'column')
     x = np.arange(len(df))
     ax.bar(x, df[column], color=['tab:blue']*(len(df)-1)+['tab:gray'], width=.7, **kw)
     for o,c in zip(BASELINES, ('k','tab:orange','tab:green','tab:red')):
         if (w := self._who(o)) and column in w:
             ax.hlines(self.by_class(o)[column], x-.42, x+.42, color=c, lw=1.6, label=o)
-    ax.set_xticks(x, df.index, rotation=0 if max(map(len, df.index)) < 6 else 45)
+    ax.set_xticks(x, df.index, rotation=0 if max(map(len, df.index)) < 6 else 45, parse_math=False)
     ax.set(ylabel=column, title=f'{TECHNIQUES[self.technique]}: {column}')
     ax.legend(fontsize=7, frameon=False, ncols=3)
     return ax
@@ -1204,7 +1234,7 @@ def localize(
     # 'cam', 'gradcam': one map an image; 'activmap', 'gradmap': one for each filter
     technique:str='cam',
     masks=None, # [N,H,W] in the loader's order; None: `dl.masks`
-    object=255, # Grey level of the object in them, or '>0'
+    object=255, # As in `object_masks`: the object's grey level or label in them, or '>0'
     layer=None, # The layer with the map; None: found
     variant:str='paper', # 'paper', or 'authors': as their code has it
     n:float=None, # An object is found at this IoU; None: .2 for GradMaps, .3 for others
@@ -1228,6 +1258,10 @@ def localize(
 )->Localization:
     "Score one kind of map against the masks of a data set, with baselines (App. G, H)"
     opts,start = _options(technique, variant, options),time.perf_counter()
+    n = n if n is not None else .2 if technique=='gradmap' else .3
+    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
+    _check_share(top, 'top')
+    _known(of, ('label','prediction'), 'of'); _known(at, ('grid','resized'), 'at')
     dl = _default_dl(learn, dl)
     t,extra = _Tally(masks, dl, object),{}
     if technique in ('cam','gradcam'):
@@ -1244,12 +1278,13 @@ def localize(
                                   chunk, max_mb, tell)
         extra = {} if opts['per_class'] else dict(filters=ks)
     opts |= dict(variant=variant, top=top, strict=strict, at=at, of=of, object=object)
-    n = n if n is not None else .2 if technique=='gradmap' else .3
     vocab = _names(learn, dl, _count_classes(learn, dl))
     return _result(t, technique, n, opts, place, vocab, focus,
                    time.perf_counter()-start, top, extra, skip_empty)
 
 # %% ../nbs/09_localization.ipynb #81c33b74
+_NO_OBJECT = 'no image has an object in its mask: check masks= and object='
+
 def _find_filters(maps, filters, seed):
     "Filter numbers, with the layer found on the first images"
     with _still(maps.learn, _first_images(maps.dl), maps.place) as (_,_,place):
@@ -1263,7 +1298,7 @@ def _count_classes(learn, dl):
             return len(v)
     model,p = _model_of(learn),next(_model_of(learn).parameters())
     with _untouched(model):
-        return _logits(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
+        return _scores(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
 
 def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra,
             skip_empty):
@@ -1271,7 +1306,7 @@ def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra,
     c = t.all()
     keep = c['area'] > 0
     if not keep.any():
-        raise ValueError('no image has an object in its mask: check masks= and object=')
+        raise ValueError(_NO_OBJECT)
     box = centred_box(t.o.shape[-2:], top).expand(len(t.o), -1, -1)
     box = dict(iou=iou(box, t.o), pointing=pointing(box.float(), t.o),
                energy=energy(box.float(), t.o))
@@ -1326,6 +1361,7 @@ def table2(
     baselines=('full image',) # Some of `BASELINES`, in rows below each score
 )->Table2:
     "Table 2's twin: the better training of each class in bold"
+    if not isinstance(results, dict): raise ValueError("pass {'CSG': [localize(...), ...], 'STD': [...]}")
     sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k,
             v in results.items()}
     kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k,
@@ -1333,7 +1369,8 @@ def table2(
     if not kinds or any(v != next(iter(kinds.values())) for v in kinds.values()):
         raise ValueError('each training needs the same techniques, n and classes in '
                          'the same order')
-    return Table2(sets, tuple(baselines or ()))
+    baselines = [baselines] if isinstance(baselines, str) else baselines or ()
+    return Table2(sets, tuple(_known(o, BASELINES, 'baseline') for o in baselines))
 
 # %% ../nbs/09_localization.ipynb #eacb40ae
 @patch
@@ -1359,18 +1396,20 @@ def plot(self:Table2, axs=None):
             ax.bar(j, locs[i].by_class()['Avg-IoU']['total'], color=f'C{j}', width=.6)
             ax.hlines(locs[i].by_class('full image')['Avg-IoU']['total'], j-.4, j+.4,
                       color='k')
-        ax.set_xticks(range(len(self.results)), list(self.results))
+        ax.set_xticks(range(len(self.results)), list(self.results), parse_math=False)
         ax.set(title=TECHNIQUES[locs[i].technique], ylabel='Avg-IoU' if i==0 else '')
     return axs
 
 # %% ../nbs/09_localization.ipynb #274c2461
 def sweep_top(
     heat, # [B,H,W]
-    objects, # bool [B,H,W]
+    objects, # Masks of the objects [B,H,W]
     tops # Shares [T]
 )->Tensor: # IoU [B,T], as of `top_mask(heat, top)` for each share
     "IoU at many thresholds from one sort of each map"
     h,o,_ = _heat(heat, objects)
+    if not len(tops): raise ValueError('tops is empty: pass some shares of the pixels')
+    o = o.flatten(1)
     v,at = h[:,0].sort(dim=1, descending=True)
     inside = F.pad(o.gather(1, at).cumsum(1), (1,0))
     t = torch.stack([_place_value(h[:,0], float(s)) for s in tops], 1)
@@ -1421,16 +1460,15 @@ def iou_curve(
     c* come from the training split, too"""
     tops = [round(.05*i, 2)
             for i in range(1, 20)] if tops is None else [float(o) for o in tops]
+    for t in tops: _check_share(t, 'top')
+    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
+    _known(technique, ('cam','gradcam','activmap'), 'technique')
     if train_dl is None and not hasattr(learn, 'dls'):
         raise ValueError('a model alone has no training split: pass train_dl=')
     dls = [learn.dls.train if train_dl is None else train_dl,_default_dl(learn, dl)]
     if technique=='activmap':
         a,b = _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb)
-    elif technique in ('cam','gradcam'):
-        a,b = (_heat_curve(learn, o, technique, tops, object, layer, of, device)
-               for o in dls)
-    else:
-        raise ValueError(f"technique={technique!r}: use 'cam', 'gradcam' or 'activmap'")
+    else: a,b = (_heat_curve(learn, o, technique, tops, object, layer, of, device) for o in dls)
     return IoUCurve(tops, a, b, technique)
 
 def _heat_curve(learn, dl, technique, tops, object, layer, of, device):
@@ -1439,7 +1477,9 @@ def _heat_curve(learn, dl, technique, tops, object, layer, of, device):
     each(lambda A,heat,
          y: t.add(iou=sweep_top(resize(heat, m.size),
                                 t.next(len(y), m.size).to(A.device), tops)))
-    return t.all()['iou'].double().nanmean(0)
+    v = t.all()['iou'].double().nanmean(0)
+    if v.isnan().any(): raise ValueError(_NO_OBJECT)
+    return v
 
 def _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb):
     maps,out,C = [_Maps(learn, o, layer, device, max_mb) for o in dls],[],None
@@ -1470,9 +1510,7 @@ def heat_and_mask(
     layer=None, top:float=.3, strict:bool=False, **blur_
 )->tuple: # Heat [B,H,W], mask bool [B,H,W]
     "One map of each image and the region that it segments"
-    if technique not in TECHNIQUES:
-        raise ValueError(f'technique={technique!r}: use one of {", ".join(TECHNIQUES)}')
-    if technique in ('cam','gradcam'):
+    if _known(technique, TECHNIQUES, 'technique') in ('cam','gradcam'):
         h = (cam_map if technique=='cam' else gradcam)(learn, x, y, layer)
         return h,top_mask(h, top, strict)
     if k is None:
@@ -1482,13 +1520,24 @@ def heat_and_mask(
     if thresholds is None:
         raise ValueError('an ActivMap needs thresholds=: make them with '
                          'filter_thresholds')
+    t = _tensor(thresholds, 'thresholds', '[K]')
     with _still(learn, x, layer) as (model,xs,place):
         A,z = _last_map(model, xs, place)
-        ks = _filter_for(k, y, z, place.K).to(A.device)
-        h,t = A[torch.arange(len(A)),ks],_tensor(thresholds, 'thresholds',
-                                                 '[K]').to(A)[ks]
-        r = resize(h - t[:,None,None], xs[0].shape[-2:])
-        return resize(h, xs[0].shape[-2:]),r > 0 if strict else r >= 0
+        ks = _filter_for(k, y, z, place.K)
+        if t.shape != (place.K,): raise ValueError(f'thresholds must be [{place.K}], got {list(t.shape)}')
+        h,size = _of_filters(A, ks)[:,None],xs[0].shape[-2:]
+        r = _above(h, t.to(A)[ks.to(A.device)][:,None])
+        return resize(h, size)[:,0],_at_least(resize(r, size), strict)[:,0]
+
+def _at_least(r, strict): return r > 0 if strict else r >= 0
+
+def last_map(
+    model, # Learner or model
+    x, # Images [B,ch,H,W]
+    layer=None # As in `gradcam`
+)->Tensor: # [B,K,h,w]
+    "The maps of all filters, as the layer has them"
+    with _still(model, x, layer) as (model,xs,place): return _last_map(model, xs, place)[0]
 
 # %% ../nbs/09_localization.ipynb #e7e6ce9d
 def take_images(
@@ -1499,6 +1548,8 @@ def take_images(
 )->tuple:
     "Some images of a loader, in the order of `wanted`"
     xs,ys,ps,start = {},{},{},0
+    wanted = [wanted] if isinstance(wanted, int) else list(wanted)
+    if not wanted: raise ValueError('no image is wanted: pass the numbers of some')
     with _plain_data(dl) as d:
         for b in d:
             p = d.decode(b)[0] if hasattr(d, 'decode') else b[0]
@@ -1506,30 +1557,30 @@ def take_images(
                 xs[i],ys[i],ps[i] = (o[i-start].detach().cpu() for o in (b[0],b[-1],p))
             start += len(b[0])
             if len(xs) == len(set(wanted)): break
-    if len(xs) < len(set(wanted)):
-        raise ValueError(f'the loader gives {start} images, but number {max(wanted)} '
-                         'is wanted')
-    stack = lambda d: torch.stack([torch.as_tensor(d[i]).as_subclass(Tensor)
-                                   for i in wanted])
+    if missing := [i for i in wanted if i not in xs]:
+        raise ValueError(f'the loader gives {start} images, numbered from 0, but number {_few(missing)} is wanted')
+    stack = lambda d: torch.stack([torch.as_tensor(d[i]).as_subclass(Tensor) for i in wanted])
     return stack(xs),stack(ys),stack(ps)
 
 def draw_map(
     ax, # matplotlib axis
     picture, # [ch,H,W]
     heat=None, # [H,W]; None: the picture alone
-    mask=None, # bool [H,W]: the segmented region, filled outline in cyan
-    obj=None, # bool [H,W]: the object's outline in red
+    # The segmented region [H,W], outlined in cyan, and the object's mask, in red; values as in `object_masks`
+    mask=None, obj=None,
     title:str=None
 ):
     "A picture with a map over it and the outlines of its region and of the object"
     ax.imshow(_as_picture(picture.float()), cmap='gray')
     if heat is not None:
-        ax.imshow(heat.cpu(), cmap='inferno', alpha=.65, vmin=min(0, heat.min().item()))
+        heat = _real(heat, 'the map', (2,)).cpu()
+        ax.imshow(heat, cmap='inferno', alpha=.65, vmin=min(0, heat.min().item()))
     for m,c in ((mask,'cyan'), (obj,'red')):
+        m = None if m is None else _marked(m).cpu()
         if m is not None and m.any() and not m.all():
-            ax.contour(m.cpu().float(), [.5], colors=c, linewidths=1.2)
+            ax.contour(m.float(), [.5], colors=c, linewidths=1.2)
     ax.set(xticks=[], yticks=[])
-    if title: ax.set_title(title, fontsize=7)
+    if title: ax.set_title(title, fontsize=7, parse_math=False)
     return ax
 
 # %% ../nbs/09_localization.ipynb #0696d53e
@@ -1543,14 +1594,15 @@ def show_maps(
     **kw # For `heat_and_mask`
 ): # Axes
     "Maps of some images: region in cyan; where masks are, object in red and IoU"
-    dl,images = _default_dl(learn, dl),list(images)
+    dl,images = _default_dl(learn, dl),[images] if isinstance(images, int) else list(images)
     x,y,p = take_images(dl, images)
     h,m = heat_and_mask(learn, x, y, technique, k, thresholds, **kw)
     masks,o = getattr(dl, 'masks', None) if masks is None else masks,[None]*len(images)
     names = _names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
     titles = [f'{names[c]}' for c in y]
     if masks is not None:
-        o = object_masks(masks[images], object, h.shape[-2:]).cpu()
+        if len(masks) <= max(images): raise ValueError(f'{len(masks)} masks, but image {max(images)} is asked for: pass one for each')
+        o = object_masks([masks[i] for i in images], object, h.shape[-2:]).cpu()
         titles = [f'{t}: IoU {v:.2f}' for t,v in zip(titles, iou(m.cpu(), o))]
     if axs is None:
         size = 1.5*len(images),1.8
