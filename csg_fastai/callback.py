@@ -20,7 +20,7 @@ from .gate import _project
 from .models import class_scores, find_place, Place, _untouched
 from .schedule import *
 
-# %% ../nbs/01_callback.ipynb #f5cd7c00
+# %% ../nbs/01_callback.ipynb #5b41f8c0
 class CSG(Callback):
     "Train class-specific filters: alternate the STD path with a path gated by the label (Alg. 1)"
     order, run_valid = GradientClip.order+1, False
@@ -30,7 +30,7 @@ class CSG(Callback):
         warmup:int=0, # STD epochs before the first gated one
         lambda1:float=1., # weight of the CSG path's cross-entropy
         lambda2='auto', # weight of the sparsity; 'auto': from the run's length
-        leak:float=LEAK, # weight of the share of an image's activation outside its gate; 0: the paper's own
+        leak:float=LEAK, # weight of what an image's activation outside its gate costs; 0: the paper's own
         g:float=None, # upper bound of |G|_1, at least K; None: K, one class per filter
         psi:str='l1', # norm of the excess over g: 'l1', 'l2' or 'smooth_l1'
         close:tuple=CLOSE, # part of the gated steps in which the gate closes; None: g from the start, the paper's own
@@ -324,7 +324,7 @@ def after_pred(self:CSG):
     try: self.pred_G = to_float(self.learn.model(*self.learn.xb))
     finally: self.unhook()
 
-# %% ../nbs/01_callback.ipynb #b1b73050
+# %% ../nbs/01_callback.ipynb #17131d72
 @patch
 def after_loss(self:CSG):
     "Weight the CSG path by lambda1, add the leak; note the path's cross-entropy"
@@ -351,10 +351,10 @@ def _add_joint(self:CSG):
 
 @patch
 def _add_leak(self:CSG, n):
-    "Add leak * mean share outside the gate"
-    share, self.share = self.share.mean(), None
-    self.learn.loss_grad = self.learn.loss_grad + self.leak*self._part()*share
-    self.leak_sum = self.leak_sum + share.detach()*n
+    "Add the leak; note the mean share outside the gate"
+    share, self.share = self.share, None
+    self.learn.loss_grad = self.learn.loss_grad + self.leak*self._part()*leak_loss(share).mean()
+    self.leak_sum = self.leak_sum + share.detach().mean()*n
 
 # %% ../nbs/01_callback.ipynb #4c2aa7d9
 @patch
