@@ -12,6 +12,7 @@ __all__ = ['ATTACKS', 'ImageModel', 'normalised_model', 'FoolModel', 'fool_model
 import difflib, inspect, math, numbers, os, random
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
+from collections import ChainMap
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fastai.callback.core import Callback
@@ -86,7 +87,9 @@ def _normalizers(o, seen=()):
     if isinstance(o, TensorDL) or type(o).__name__ == 'Normalize': return [o] if o.mean is not None else []
     if isinstance(o, dict): o = list(o.values())
     if isinstance(o, (list,tuple,L)): inner = o if len(o) < 100 else [] # a list of images is no pipeline
-    else: inner = [v for k,v in getattr(o, '__dict__', {}).items() if k in _WITHIN or type(v).__name__ == 'Normalize']
+    else:
+        attrs = ChainMap(getattr(o, '__dict__', {}), *map(vars, type(o).__mro__))
+        inner = [v for k,v in attrs.items() if k in _WITHIN or type(v).__name__ == 'Normalize']
     return [n for v in inner for n in _normalizers(v, (*seen,id(o)))]
 
 def _own_stats(dl):

@@ -123,7 +123,7 @@ def features_of(
     layer=None # The layer with the last map; None: found
 )->Feats:
     "Features of images, without gradients, on the CPU"
-    _whole('bs', bs)
+    _whole('bs', bs, 1)
     x,dev = _images(x),next((p.device for p in _model_of(model).parameters()), 'cpu')
     with torch.no_grad(), tapped(model, x[:2].to(dev), every, layer) as look:
         f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in _bar(x.split(bs))])

@@ -475,7 +475,8 @@ def monopoly(self:CSGInterpretation)->Monopoly:
 @patch
 def subspace_energy(self:CSGInterpretation, **kwargs)->SubspaceEnergy:
     "Energy of the filters inside each class's patch space (App. D); one more pass"
-    make = lambda: patch_moments(self.model, self.dl, self.acts.place)
+    def make():
+        with _plain_data(self.dl) as dl: return patch_moments(self.model, dl, self.acts.place)
     m = self._once('moments', make)
     return subspace_energy(m, self.owned.float(), **kwargs)
 
