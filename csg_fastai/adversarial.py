@@ -13,7 +13,7 @@ import difflib, inspect, math, numbers, os, random
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from collections import ChainMap
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fastai.callback.core import Callback
 from fastai.data.core import TfmdDL
@@ -101,7 +101,7 @@ def _own_stats(dl):
 
 def _fit(dl, mean, std, bounds):
     "Do the first images lie in the bounds once this normalisation is undone?"
-    with closing(_batches(dl)) as batches: x = next(batches)[0].as_subclass(Tensor).cpu().float()
+    with _batches(dl) as batches: x = next(batches)[0].as_subclass(Tensor).cpu().float()
     (lo,hi),x = bounds,x*std.view(1,-1,1,1) + mean.view(1,-1,1,1)
     return bool(((x >= lo - 1e-4*(hi-lo)) & (x <= hi + 1e-4*(hi-lo))).all())
 
@@ -152,16 +152,18 @@ def normalised_model(
     return ImageModel(net, *_stats(net, _default_dl(learn, dl), mean, std, bounds), bounds)
 
 # %% ../nbs/10_adversarial.ipynb #59f32bd8
+@contextmanager
 def _batches(dl):
-    "Images and class numbers of `dl`, batch by batch, in the set's order"
+    "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
+    with _plain_data(dl) as dl: yield _each_batch(dl)
+
+def _each_batch(dl):
     b = None
-    with _plain_data(dl) as dl:
-        for b in dl:
-            xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
-            if len(xs) != 1 or xs[0].ndim != 4:
-                raise ValueError('an attack needs one tensor of images '
-                                 '[B,ch,H,W] a batch, and labels')
-            yield xs[0],_class_numbers(y)
+    for b in dl:
+        xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
+        if len(xs) != 1 or xs[0].ndim != 4:
+            raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
+        yield xs[0],_class_numbers(y)
     if b is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
@@ -179,8 +181,7 @@ def _own_scores(learn, net, dl):
                 learn.validate(dl=dl, cbs=(g := _Grab()))
             return torch.cat(g.scores)
         p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu()
-                          for x,_ in _batches(dl)])
+        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
@@ -218,8 +219,8 @@ def fool_model(
     if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
     m,dl = normalised_model(learn, dl, mean, std, bounds),_default_dl(learn, dl)
     try:
-        with torch.no_grad():
-            zs,ys = map(torch.cat, zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in _batches(dl))))
+        with torch.no_grad(), _batches(dl) as batches:
+            zs,ys = map(torch.cat, zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in batches)))
         own = _own_scores(learn, m.net, dl)
     except (RuntimeError,TypeError) as e:
         raise ValueError(f"the network can't take the loader's images: {str(e).splitlines()[0]}") from None
@@ -559,10 +560,11 @@ def _enough(k, have, what):
 def _collect_images(fm, index):
     "The clean images number `index` (rising), on the CPU"
     out,start = [],0
-    for x,y in _batches(fm.dl):
-        here = index[(index >= start) & (index < start+len(y))] - start
-        if len(here): out.append(fm.image_model.to_images(x[here.to(x.device)]).cpu())
-        start += len(y)
+    with _batches(fm.dl) as batches:
+        for x,y in batches:
+            here = index[(index >= start) & (index < start+len(y))] - start
+            if len(here): out.append(fm.image_model.to_images(x[here.to(x.device)]).cpu())
+            start += len(y)
     return torch.cat(out)
 
 # %% ../nbs/10_adversarial.ipynb #4db795a0

@@ -484,8 +484,9 @@ class GateDetector:
         """Distance in standard deviations of the class `preds`; None: of the predicted
         one"""
         p = f.preds if preds is None else preds
+        d = self.distance(f, p)
         m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
-        z = (self.distance(f, p) - m) / s
+        z = (d - m) / s
         return z.abs() if self.two_sided else z
 
 _STAND_INS = {'activation gate':activation_gate,
