@@ -454,7 +454,8 @@ def gate_distance(
 )->Tensor: # [N], from 0 to 2 (to 1 where both are not negative)
     """1 - cosine between an image's features and its prediction's row of `G`;
     1 where that row is empty"""
-    if features.shape[-1] != G.shape[-1]: raise ValueError(f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
+    if features.shape[-1] != G.shape[-1]: raise ValueError(
+        f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
     return 1 - F.cosine_similarity(features, G[preds.to(G.device)].to(features), dim=1)
 
 # %% ../nbs/10b_detection.ipynb #35bc8c03
