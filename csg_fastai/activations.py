@@ -18,12 +18,12 @@ from types import CodeType, FunctionType
 from fastai.basics import *
 from fastai.data.load import DataLoader as FastaiDL
 from fastai.distributed import DistributedDL
-from fastprogress.fastprogress import progress_bar
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 from torch import nn, Tensor
 from torch.utils.data import (DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset,
                               RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+from tqdm.auto import tqdm
 from .data import ImageError, _device, item_digests, item_files, read_image
 from .gate import filter_order
 from .models import Place, find_place, _layer_name, _logits, _rel, _untouched
@@ -460,6 +460,10 @@ def _place(model, xs, layer):
                      "name the layer (layer='NAME')") from None
 
 # %% ../nbs/05_activations.ipynb #b52dd1b7
+def _bar(xs):
+    "`xs` with a progress bar, in a notebook or on a terminal, once two seconds have gone by"
+    return tqdm(xs, delay=2, leave=False, disable=None if tqdm.__module__ != 'tqdm.auto' else False)
+
 def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
            hooks=lambda m: [], device=None, bar=False):
     """One pass: `on_map` gets each last map as it is made, `on_batch` the class
@@ -468,7 +472,7 @@ def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
     place,hs = None,[]
     with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
         try:
-            for b in progress_bar(dl, leave=False) if bar else dl:
+            for b in _bar(dl) if bar else dl:
                 xs,y = _split_batch(b, getattr(dl, 'n_inp',
                                                1) if isinstance(dl, FastaiDL) else 1)
                 if not y.numel(): continue

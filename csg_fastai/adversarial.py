@@ -9,23 +9,27 @@ __all__ = ['ATTACKS', 'ImageModel', 'normalised_model', 'FoolModel', 'fool_model
            'OnePixelAttack', 'AttackTable']
 
 # %% ../nbs/10_adversarial.ipynb #0026744f
-import difflib, math, os, random
+import difflib, inspect, math, numbers, os, random
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
+from collections import ChainMap
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fastai.callback.core import Callback
 from fastai.data.core import TfmdDL
-from fastai.data.transforms import Normalize
 from fastai.learner import Learner
 from fastcore.basics import patch
+from fastcore.foundation import L
+from fastcore.meta import delegates
+from functools import partial
 from scipy.optimize import differential_evolution
 from torch import nn, Tensor
 from .activations import Measure
-from .activations import (_class_numbers,_default_dl,_feed,
+from .activations import (_bar,_check_range,_class_numbers,_default_dl,_feed,
                                     _model_of,_names,_on,_plain_data,_split_batch)
 from .data import TensorDL
 from .models import _logits,_untouched
+from .mutual_info import _whole
 
 # %% ../nbs/10_adversarial.ipynb #0090b562
 os.environ.setdefault('GIT_PYTHON_REFRESH', 'quiet');
@@ -70,71 +74,97 @@ class ImageModel(nn.Module):
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
-        with _frozen(self.net):
-            return _logits(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
+        with _frozen(self.net): z = _logits(self.net(((x-self.mean)/self.std).to(self.dtype)))
+        if z is not None and z.shape[1] > 1: return z.float()
+        raise ValueError('the network gives no class scores [B,C] with C > 1: a network of one score needs two outputs')
 
 # %% ../nbs/10_adversarial.ipynb #276effe9
-def _own_stats(dl):
-    "Mean and standard deviation that the loader itself normalises with, or None"
-    if isinstance(dl, TensorDL): return dl.mean,dl.std
-    fs = getattr(getattr(getattr(dl, 'dl', dl), 'after_batch', None), 'fs', [])
-    return next(((o.mean.flatten().cpu(), o.std.flatten().cpu())
-                 for o in fs if isinstance(o, Normalize)), None)
+_WITHIN = ('dl','dataset','datasets','tls','transform','transforms','tfms','fs','after_item','after_batch','_modules')
 
-def _stats(dl, mean=None, std=None):
-    """Mean and standard deviation of the loader's `Normalize`, else those given,
-    else (0,1)"""
-    own,given = _own_stats(dl),[torch.as_tensor(d if o is None else o).float().cpu()
-                                for o,d in ((mean,0.), (std,1.))]
-    if own and any(o is not None for o in (mean,std)) and not all(torch.allclose(a,
-            b, atol=1e-4) for a,b in zip(own, given)):
-        raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std '
-                         f'{own[1].tolist()}: leave out mean= and '
-                         'std=, they are for images that were '
-                         'normalised before the loader')
-    return own or given
+def _normalizers(o, seen=()):
+    "Every `Normalize` in a loader, its data set and what these apply: fastai's, torchvision's, or one like them"
+    if id(o) in seen or isinstance(o, Tensor): return []
+    if isinstance(o, TensorDL) or type(o).__name__ == 'Normalize': return [o] if o.mean is not None else []
+    if isinstance(o, dict): o = list(o.values())
+    if isinstance(o, (list,tuple,L)): inner = o if len(o) < 100 else [] # a list of images is no pipeline
+    else:
+        attrs = ChainMap(getattr(o, '__dict__', {}), *map(vars, type(o).__mro__))
+        inner = [v for k,v in attrs.items() if k in _WITHIN or type(v).__name__ == 'Normalize']
+    return [n for v in inner for n in _normalizers(v, (*seen,id(o)))]
+
+def _own_stats(dl):
+    "The one mean and standard deviation that the loader or its data set normalises with, else None"
+    flat = lambda v: torch.as_tensor(v).flatten().float().cpu()
+    found = {tuple(map(tuple, (m.tolist(), s.tolist()))):(m,s)
+             for m,s in ((flat(o.mean), flat(o.std)) for o in _normalizers(dl))}
+    return found.popitem()[1] if len(found) == 1 else None
+
+def _fit(dl, mean, std, bounds):
+    "Do the first images lie in the bounds once this normalisation is undone?"
+    with _batches(dl) as batches: x = next(batches)[0].as_subclass(Tensor).cpu().float()
+    (lo,hi),x = bounds,x*std.view(1,-1,1,1) + mean.view(1,-1,1,1)
+    return bool(((x >= lo - 1e-4*(hi-lo)) & (x <= hi + 1e-4*(hi-lo))).all())
+
+def _stats(net, dl, mean=None, std=None, bounds=(0,1)):
+    "Mean and standard deviation: those given, else the loader's, else those that the network was pretrained with"
+    own = _own_stats(dl)
+    none = mean is None and std is None
+    if none and own: return own
+    given = [torch.as_tensor(d if o is None else o).float().cpu().flatten() for o,d in ((mean,0.), (std,1.))]
+    if not (given[1] > 0).all(): raise ValueError(f'std={std}: pass positive numbers')
+    if none: return next((o for o in _pretrained_stats(net) if not _fit(dl, *given, bounds) and _fit(dl, *o, bounds)), given)
+    if own and _fit(dl, *own, bounds) and not all(torch.allclose(a, b, atol=1e-4) for a,b in zip(own, given)):
+        raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std {own[1].tolist()}: leave out mean= and std=')
+    return given
+
+def _pretrained_stats(net):
+    "What timm notes in its networks"
+    cfgs = [getattr(m, 'pretrained_cfg', None) for m in net.modules()]
+    return [[torch.tensor(c[k]).float() for k in ('mean','std')] for c in cfgs if c and c.get('mean') and c.get('std')][:1]
 
 @patch
 def to_images(self:ImageModel, x):
     """A batch as the loader gives it, as images in `bounds`; `ValueError` where
     they lie outside"""
+    if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
+        raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
     x,(lo,hi) = _feed([x], self.device,
                       torch.float32)[0]*self.std + self.mean, self.bounds
     if not x.isfinite().all():
         raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
-    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the '
-                     f'bounds {lo}..{hi}: pass bounds= as '
-                     'they are before normalisation, and mean= and std= where no '
-                     '`Normalize` of the loader does it')
+    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: '
+                     'pass mean=, std= or bounds= to attack, fool_model, from_learner or from_model')
 
 # %% ../nbs/10_adversarial.ipynb #25adae53
 def normalised_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader that normalises; None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or
-    # 0
+    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     mean=None,
     std=None, # Per-channel standard deviation; None: likewise, or 1
-    bounds:tuple=(0,1) # Least and greatest value of a pixel before normalisation
+    bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->ImageModel: # Differentiable; shares the network's weights
     "The network with the loader's normalisation in front"
-    if not bounds[0] < bounds[1]:
-        raise ValueError(f'bounds={tuple(bounds)}: pass the least value first')
-    return ImageModel(_model_of(learn),
-                      *_stats(_default_dl(learn, dl), mean, std), bounds)
+    bounds,net = (0,1) if bounds is None else tuple(bounds),_model_of(learn)
+    if len(bounds) != 2 or not bounds[0] < bounds[1]: raise ValueError(f'bounds={bounds}: pass the least value first')
+    return ImageModel(net, *_stats(net, _default_dl(learn, dl), mean, std, bounds), bounds)
 
 # %% ../nbs/10_adversarial.ipynb #59f32bd8
+@contextmanager
 def _batches(dl):
-    "Images and class numbers of `dl`, batch by batch, in the set's order"
-    with _plain_data(dl) as dl:
-        for b in dl:
-            xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
-            if len(xs) != 1 or xs[0].ndim != 4:
-                raise ValueError('an attack needs one tensor of images '
-                                 '[B,ch,H,W] a batch, and labels')
-            yield xs[0],_class_numbers(y)
+    "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
+    with _plain_data(dl) as dl: yield _each_batch(dl)
+
+def _each_batch(dl):
+    b = None
+    for b in dl:
+        xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
+        if len(xs) != 1 or xs[0].ndim != 4:
+            raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
+        yield xs[0],_class_numbers(y)
+    if b is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
 class _Grab(Callback):
@@ -151,8 +181,7 @@ def _own_scores(learn, net, dl):
                 learn.validate(dl=dl, cbs=(g := _Grab()))
             return torch.cat(g.scores)
         p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu()
-                          for x,_ in _batches(dl)])
+        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
@@ -180,25 +209,29 @@ def _same_scores(z, own, y):
 def fool_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: that of the loader's `Normalize`, or
-    # 0
+    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     mean=None,
     std=None, # Per-channel standard deviation; None: likewise, or 1
-    bounds:tuple=(0,1) # Least and greatest value of a pixel before normalisation
+    bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->FoolModel: # Takes images in `bounds`
     """A Foolbox model of `learn`; `ValueError` unless its scores on the clean
     images are those of `learn.validate()`"""
-    if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl)
+    if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
     m,dl = normalised_model(learn, dl, mean, std, bounds),_default_dl(learn, dl)
-    with torch.no_grad():
-        zs,ys = map(torch.cat,
-                    zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in _batches(dl))))
-    preds = _same_scores(zs, _own_scores(learn, m.net, dl), ys)
-    return FoolModel(m, dl, _names(learn, dl, zs.shape[1]), ys, preds)
+    try:
+        with torch.no_grad(), _batches(dl) as batches:
+            zs,ys = map(torch.cat, zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in batches)))
+        own = _own_scores(learn, m.net, dl)
+    except (RuntimeError,TypeError) as e:
+        raise ValueError(f"the network can't take the loader's images: {str(e).splitlines()[0]}") from None
+    _check_range(ys, zs.shape[1])
+    return FoolModel(m, dl, _names(learn, dl, zs.shape[1]), ys, _same_scores(zs, own, ys))
 
-def _again(fm, dl):
+def _again(fm, dl, mean, std, bounds):
+    "What made `fm`, with what is given instead"
     m = fm.image_model
-    return m.net,fm.dl if dl is None else dl,m.mean.flatten(),m.std.flatten(),m.bounds
+    if mean is None and std is None: mean,std = m.mean.flatten(),m.std.flatten()
+    return m.net,fm.dl if dl is None else dl,mean,std,m.bounds if bounds is None else bounds
 
 # %% ../nbs/10_adversarial.ipynb #f491d726
 class Pixels(fb.distances.Distance):
@@ -224,11 +257,12 @@ def distance(
     norm:str='L∞'
 )->Tensor: # [N]
     "How far each image was moved"
+    if clean.shape != adv.shape: raise ValueError(f'clean images {tuple(clean.shape)} and attacked ones {tuple(adv.shape)}: one of each')
     if norm == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     orders = {v:k for k,v in _NORMS.items()}
-    if norm not in orders:
-        raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
-    return torch.linalg.vector_norm((adv-clean).flatten(1), orders[norm], dim=1)
+    if norm not in orders: raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
+    d = adv-clean if clean.is_floating_point() else adv.float()-clean.float() # grey levels don't wrap around
+    return torch.linalg.vector_norm(d.flatten(1), orders[norm], dim=1)
 
 # %% ../nbs/10_adversarial.ipynb #9a453420
 def is_success(
@@ -242,10 +276,9 @@ def is_success(
     bounds:tuple=(0,1)
 )->Tensor: # bool [N]
     """Inside the bounds, within `eps`, no all-zero fallback, and taken for the
-    target (or for any class but the label)"""
+    target (for any class but the label where there is none)"""
     a = adv.flatten(1)
-    ok = torch.where(targets < 0, adv_preds != labels,
-                     adv_preds == targets) & a.isfinite().all(1)
+    ok = (adv_preds != labels) & ((targets < 0) | (adv_preds == targets)) & a.isfinite().all(1)
     ok &= (a >= bounds[0]).all(1) & (a <= bounds[1]).all(1) & ~_is_fallback(clean, adv)
     return ok if eps is None else ok & (distance(clean, adv, norm) <= eps*(1+1e-4)+1e-6)
 
@@ -263,6 +296,7 @@ def draw_targets(
     if C < 2:
         raise ValueError('one class has no other class to aim at: use targeted=False')
     y = _class_numbers(labels)
+    if len(y): _check_range(y, C)
     return (y + torch.randint(1, C, y.shape,
                               generator=torch.Generator().manual_seed(seed)).to(y)) % C
 
@@ -301,7 +335,7 @@ def __len__(self:AttackResult):
 @patch
 def __getitem__(self:AttackResult, i):
     "Some of the images: a mask, a slice or a list of numbers"
-    i = [i] if isinstance(i, int) else i
+    i = [i] if isinstance(i, numbers.Integral) else i
     return replace(self, **{k:v[i] for k,v in vars(self).items()
                             if isinstance(v, Tensor)})
 
@@ -339,6 +373,7 @@ def wilson(
     n:int # Tries
 )->tuple: # Ends of the interval; NaN without tries
     "95 % interval for a share by Wilson's score"
+    if not 0 <= k <= n: raise ValueError(f'{k} hits in {n} tries: pass 0 <= k <= n')
     if not n: return math.nan,math.nan
     p,z = k/n,1.959964
     mid,half = p + z*z/(2*n), z*math.sqrt(p*(1-p)/n + z*z/(4*n*n))
@@ -362,6 +397,7 @@ def to_df(self:AttackResult)->pd.DataFrame:
 # %% ../nbs/10_adversarial.ipynb #96df58c1
 def _show(ax, im, lo, hi):
     "An image [ch,H,W] without axes"
+    if len(im) not in (1,3): im = im.mean(0, keepdim=True)
     ax.imshow(((im-lo)/(hi-lo)).clamp(0, 1).permute(1,2,0),
               **(dict(cmap='gray_r', vmin=0, vmax=1) if len(im)==1 else {}))
     ax.set(xticks=[], yticks=[])
@@ -374,6 +410,7 @@ def plot(self:AttackResult,
 ):
     "Clean image, change, adversarial image; the change is scaled, and the scale said"
     at = (~self.success).int().argsort(stable=True)[:n].tolist()
+    if not at: raise ValueError('there are no images: nothing to plot')
     d = self.adv[at]-self.clean[at]
     s = scale or d.abs().max().item() or 1.
     axs = plt.subplots(3, len(at), figsize=(1.1*len(at)+.8, 3.7), squeeze=False,
@@ -381,12 +418,13 @@ def plot(self:AttackResult,
     for col,i,o in zip(axs.T, at, d):
         _show(col[0], self.clean[i], *self.bounds)
         _show(col[2], self.adv[i], *self.bounds)
+        if len(o) not in (1,3): o = o.mean(0, keepdim=True)
         if len(o) == 1:
             col[1].imshow(o[0], cmap='RdBu_r', vmin=-s, vmax=s)
             col[1].set(xticks=[], yticks=[])
         else: _show(col[1], o, -s, s)
-        col[0].set_title(self._name(self.labels[i]), fontsize=9)
-        col[2].set_title(self._name(self.adv_preds[i]), fontsize=9,
+        col[0].set_title(self._name(self.labels[i]), fontsize=9, parse_math=False)
+        col[2].set_title(self._name(self.adv_preds[i]), fontsize=9, parse_math=False,
                          color='tab:red' if self.success[i] else 'k')
     for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')):
         a.set_ylabel(t, fontsize=9)
@@ -411,6 +449,12 @@ def _pgd(targeted, steps=7, rel_stepsize=.25, random_start=True, restarts=1):
                              random_start=random_start)
     return atk if restarts == 1 else atk.repeat(restarts)
 
+def _maker(cls):
+    "What `ATTACKS` calls for an attack that is one class, targeted or not"
+    @delegates(cls)
+    def make(targeted, **kwargs): return cls(**kwargs)
+    return make
+
 # %% ../nbs/10_adversarial.ipynb #06fdafe9
 class _Goal:
     """What an attack wants: that the class is no more `cls` [N], or, targeted,
@@ -431,6 +475,7 @@ class _Goal:
         return -p if self.targeted else p
 
 # %% ../nbs/10_adversarial.ipynb #24d0f8f7
+@delegates(but='stepsize')
 class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
     """Foolbox's C&W with one step size after the other for the images not yet
     broken; unbroken ones stay unchanged"""
@@ -439,11 +484,11 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         steps:int=100, # Optimisation steps for each constant (App. I)
         binary_search_steps:int=6, # Constants tried
         initial_const:float=1., # The first of them
-        **kw # `confidence`, `abort_early`
+        **kwargs # `confidence`, `abort_early`
     ):
         super().__init__(steps=steps, binary_search_steps=binary_search_steps,
-                         initial_const=initial_const, **kw)
-        self.stepsizes = stepsizes
+                         initial_const=initial_const, **kwargs)
+        self.stepsizes = tuple(np.atleast_1d(stepsizes).tolist())
 
     def run(self, model, inputs, criterion, **kw):
         x,restore = ep.astensor_(inputs)
@@ -463,26 +508,33 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
 # %% ../nbs/10_adversarial.ipynb #a32fa15a
 ATTACKS = dict( # name: how to make it, ε, targeted in the paper's tables?
     fgsm=(_fgsm, .031, True), pgd=(_pgd, .031, True),
-    cw=(lambda targeted, **kw: CarliniWagnerAttack(**kw), None, True))
+    cw=(_maker(CarliniWagnerAttack), None, True))
 
 def make_attack(
     name:str, # One of `ATTACKS`
     targeted:bool=None, # None: as in the paper's tables
     **kw # Parameters other than the paper's: `steps`, `restarts`, ...
 )->fb.Attack:
-    """The paper's attack `name` as a Foolbox attack; `ValueError` for a name
-    that isn't there"""
-    if name in ATTACKS:
-        return ATTACKS[name][0](ATTACKS[name][2] if targeted is None
-                                else targeted, **kw)
-    close = difflib.get_close_matches(str(name), ATTACKS)
-    raise ValueError('unknown attack '
-                     f'{name!r}{f" (did you mean {close[0]}?)" if close else ""}: use '
-                     'one of '
-                     f'{", ".join(ATTACKS)}, or an attack object of Foolbox')
+    "The paper's attack `name` as a Foolbox attack; `ValueError` for a name or a parameter that isn't there"
+    if not isinstance(name, str) or name not in ATTACKS: raise ValueError(_unknown(name))
+    make,_,aimed = ATTACKS[name]
+    args = {k:p.default for k,p in inspect.signature(make).parameters.items() if k != 'targeted'}
+    for k,v in kw.items():
+        if k not in args: raise ValueError(f'{name} has no parameter {k}=: it has {", ".join(args) or "none"}')
+        if type(args[k]) is int: _whole(k, v, min(args[k], 1))
+    return make(aimed if targeted is None else targeted, **kw)
+
+def _unknown(name):
+    "What to say of an attack that isn't in `ATTACKS`"
+    like,low = partial(difflib.get_close_matches, n=1),str(name).lower()
+    theirs = [k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
+    exact = [low]*(low in ATTACKS) or [f'foolbox.attacks.{name}()']*(name in theirs)
+    close = exact or like(low, ATTACKS) or [f'foolbox.attacks.{o}()' for o in like(str(name), theirs)]
+    mean = f' (did you mean {close[0]}?)' if close else ''
+    return f'unknown attack {name!r}{mean}: use one of {", ".join(ATTACKS)}, or an attack object of Foolbox'
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
-def _choose(labels, preds, C, n=None, per_class=None, seed=0):
+def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
     """Numbers of the images to attack: all that are classified right, `n` of
     them, or `per_class` of each class"""
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
@@ -490,15 +542,15 @@ def _choose(labels, preds, C, n=None, per_class=None, seed=0):
         raise ValueError('no image is classified right, so there is nothing '
                          'to attack: check the labels')
     if n is None and per_class is None: return ok
+    if n is not None and per_class is not None: raise ValueError('n= and per_class=: pass one of them')
     pick = lambda at,k,what: at[torch.randperm(len(at),
                                                generator=g)[:_enough(k, len(at), what)]]
     if per_class is None: return pick(ok, n, '').sort().values
-    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {c}')
-                      for c in range(C)]).sort().values
+    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}')
+                      for c,v in enumerate(vocab)]).sort().values
 
 def _enough(k, have, what):
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f'{k!r} images: pass a whole number of at least 1')
+    _whole('n or per_class', k, 1)
     if k > have:
         raise ValueError(f'{k} images{what} asked for, but only {have} are '
                          'classified right: ask for fewer')
@@ -508,10 +560,11 @@ def _enough(k, have, what):
 def _collect_images(fm, index):
     "The clean images number `index` (rising), on the CPU"
     out,start = [],0
-    for x,y in _batches(fm.dl):
-        here = index[(index >= start) & (index < start+len(y))] - start
-        if len(here): out.append(fm.image_model.to_images(x[here.to(x.device)]).cpu())
-        start += len(y)
+    with _batches(fm.dl) as batches:
+        for x,y in batches:
+            here = index[(index >= start) & (index < start+len(y))] - start
+            if len(here): out.append(fm.image_model.to_images(x[here.to(x.device)]).cpu())
+            start += len(y)
     return torch.cat(out)
 
 # %% ../nbs/10_adversarial.ipynb #4db795a0
@@ -553,8 +606,8 @@ def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
 def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
     "All images in batches, with the network as it was afterwards"
     with _untouched(fm.image_model.net), _frozen(fm.image_model.net):
-        parts = [_attack_batch(fm, atk, *o, eps, seed)
-                 for o in zip(*(v.split(bs) for v in (x,y,t,index)))]
+        batches = list(zip(*(v.split(bs) for v in (x,y,t,index))))
+        parts = [_attack_batch(fm, atk, *o, eps, seed) for o in _bar(batches)]
     return map(torch.cat, zip(*parts))
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
@@ -567,37 +620,35 @@ def _predict(m, x, bs):
 
 def _is_minimal(atk): return isinstance(getattr(atk, 'attack', atk), MinimizationAttack)
 
-def _set_up(attack, targeted, eps, kw, seed):
+def _set_up(attack, targeted, eps, kw, seed, bs):
     "The Foolbox attack, whether it has targets, its eps and its name"
-    if not isinstance(attack, str):
-        if kw:
-            raise ValueError(f'{", ".join(kw)}: give this to the attack object itself')
-        atk,e,t,name = attack,None,False,type(attack).__name__
-    else: atk,(_,e,t),name = make_attack(attack, targeted, **kw),ATTACKS[attack],attack
-    if getattr(atk, 'per_image',
-               False) and 'seed' not in kw and isinstance(attack, str):
-        atk.seed = seed
-    eps = e if eps is None else eps
-    if isinstance(eps, (list,tuple)):
-        raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
-    if eps is None and not _is_minimal(atk):
-        raise ValueError(f'{name} needs a limit: pass eps=')
-    if eps is not None and not 0 <= eps < math.inf:
-        raise ValueError(f'eps={eps}: pass a distance of at least 0')
-    return atk,t if targeted is None else targeted,eps,name
+    if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
+    _whole('seed', seed); _whole('bs', bs, 1)
+    if targeted not in (None,True,False): raise ValueError(f'targeted={targeted!r}: pass True, False or None')
+    if np.ndim(eps): raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
+    if eps is not None and not (isinstance(eps, (numbers.Real,Tensor)) and 0 <= eps < math.inf):
+        raise ValueError(f'eps={eps!r}: pass a distance of at least 0')
+    if not isinstance(attack, fb.Attack):
+        atk,(_,e,t) = make_attack(attack, targeted, **kw),ATTACKS[attack]
+        if getattr(atk, 'per_image', False) and 'seed' not in kw: atk.seed = seed
+        return atk,t if targeted is None else targeted,e if eps is None else eps,attack,eps is None
+    if kw: raise ValueError(f'{", ".join(kw)}: give this to the attack object itself')
+    name = type(attack).__name__
+    if eps is None and not _is_minimal(attack): raise ValueError(f'{name} needs a limit: pass eps=')
+    return attack,bool(targeted),eps,name,False
 
-def _check_eps(name, eps, lo, hi):
+def _check_eps(atk, eps, lo, hi):
     "Refuse a distance in grey levels where pixels end at 1"
-    if name in ('fgsm','pgd') and eps > hi - lo: raise ValueError(
-        f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
+    if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
+        raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
 
 # %% ../nbs/10_adversarial.ipynb #6c59b384
 def attack(
     learn, # Learner, network, or what `fool_model` gave
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    # Largest distance on the scale of `bounds`; None: the paper's (0.031 for fgsm and
-    # pgd, else no limit)
+    # Largest distance on the scale of `bounds`; None: the paper's (0.031 of the bounds' width for fgsm
+    # and pgd, else no limit)
     eps:float=None,
     # Aim at a random other class? None: as in the paper's tables; Foolbox's own
     # objects: no
@@ -607,16 +658,17 @@ def attack(
     per_class:int=None, # So many of each class instead
     seed:int=0, # Of targets, choice of images and the attack
     bs:int=256, # Images in a batch
+    mean=None, std=None, bounds:tuple=None, # As in `fool_model`
     **kw # Parameters of the attack: `steps`, `restarts`, ...
 )->AttackResult:
     """Attack the images that the network classifies right, and judge what comes
     back by `is_success`"""
-    if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
-    atk,targeted,eps,name = _set_up(attack, targeted, eps, kw, seed)
-    fm = (learn if isinstance(learn, FoolModel)
-          and (dl is None or dl is learn.dl) else fool_model(learn, dl))
-    _check_eps(name, eps, *fm.image_model.bounds)
-    index = _choose(fm.labels, fm.preds, len(fm.vocab), n, per_class, seed)
+    atk,targeted,eps,name,papers = _set_up(attack, targeted, eps, kw, seed, bs)
+    fm = _fooled(learn, dl, mean, std, bounds)
+    lo,hi = fm.image_model.bounds
+    if papers and eps is not None: eps = eps*(hi-lo)
+    _check_eps(atk, eps, lo, hi)
+    index = _choose(fm.labels, fm.preds, fm.vocab, n, per_class, seed)
     t = (draw_targets(fm.labels, len(fm.vocab),
                       seed) if targeted else torch.full_like(fm.labels, -1))
     x,y,t = _collect_images(fm, index),fm.labels[index],t[index]
@@ -624,6 +676,11 @@ def attack(
                               None if _is_minimal(atk) else eps, seed, bs)
     return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries,
                   name=name, eps=eps, seed=seed)
+
+def _fooled(learn, dl, mean, std, bounds):
+    "`fool_model`, or `learn` where it is one already and nothing else is asked for"
+    same = isinstance(learn, FoolModel) and (dl is None or dl is learn.dl)
+    return learn if same and mean is std is bounds is None else fool_model(learn, dl, mean, std, bounds)
 
 def _judge(fm, atk, x, adv, y, t, bs, eps, **kw):
     "The result, with all-zero images undone and every claim checked"
@@ -667,24 +724,26 @@ def plot(self:AttackCurve, ax=None, label='', **kw):
     ax.set_title(f'{self.N} images, '
                  f'{"a random class" if self.targeted else "any wrong class"}',
                  fontsize=10)
-    ax.legend(fontsize=8)
+    for o in ax.legend(fontsize=8).get_texts(): o.set_parse_math(False)
     return ax
 
 def attack_curve(
     learn, # Learner, network, or what `fool_model` gave
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
     attacks=('fgsm','pgd'), # Names of `ATTACKS` that know an ε
-    epsilons=(0,.01,.031,.05,.1,.2,.3), # Rising
+    epsilons=(0,.01,.031,.05,.1,.2,.3), # Distances, on the scale of `bounds`
     targeted:bool=False, # Aim at a random other class?
+    mean=None, std=None, bounds:tuple=None, # As in `fool_model`
     **kw # For `attack`: `n`, `seed`, ...
 )->AttackCurve:
     "How many images each attack fools as ε grows"
-    fm = fool_model(learn, dl) if not isinstance(learn,
-                                                 FoolModel) or dl is not None else learn
-    rs = {a:[attack(fm, a, eps=e, targeted=targeted, **kw) for e in epsilons]
-          for a in attacks}
-    return AttackCurve(list(epsilons), {a:[o.success_rate for o in v]
-            for a,v in rs.items()}, len(rs[attacks[0]][0]), targeted)
+    epsilons,attacks = sorted(np.atleast_1d(epsilons).tolist()),[attacks] if isinstance(attacks, str) else list(attacks)
+    if not epsilons or not attacks: raise ValueError('a curve needs at least one of attacks= and one of epsilons=')
+    fm = _fooled(learn, dl, mean, std, bounds)
+    each = _bar([(a,e) for a in attacks for e in epsilons])
+    rs = [attack(fm, a, eps=e, targeted=targeted, **kw) for a,e in each]
+    rates = np.reshape([o.success_rate for o in rs], (len(attacks),-1)).tolist()
+    return AttackCurve(epsilons, dict(zip(attacks, rates)), len(rs[0]), targeted)
 
 # %% ../nbs/10_adversarial.ipynb #dfa79b7c
 class BlackBoxAttack(MinimizationAttack):
@@ -734,15 +793,16 @@ def set_pixel(
     return out.view_as(x)
 
 # %% ../nbs/10_adversarial.ipynb #c465f76f
+@delegates()
 class SinglePixelAttack(BlackBoxAttack):
     """Sets one pixel after the other, in random order, to the least and the greatest
     value, until the network errs"""
     def __init__(self,
         max_pixels:int=1000, # Pixels to try
         values:int=2, # Values to try for each, evenly from the least to the greatest
-        **kw # `seed`, `bs`
+        **kwargs # `seed`, `bs`
     ):
-        super().__init__(**kw)
+        super().__init__(**kwargs)
         if max_pixels < 1 or values < 2:
             raise ValueError(f'max_pixels={max_pixels}, '
                              f'values={values}: at least 1 and 2')
@@ -776,7 +836,7 @@ def _try(self:SinglePixelAttack, x, adv, live, order, vals, tries):
     return live[~won]
 
 # %% ../nbs/10_adversarial.ipynb #439d8ba9
-ATTACKS['single_pixel'] = (lambda targeted, **kw: SinglePixelAttack(**kw), None, False)
+ATTACKS['single_pixel'] = (_maker(SinglePixelAttack), None, False)
 
 # %% ../nbs/10_adversarial.ipynb #0944051b
 def cyclic(
@@ -788,6 +848,7 @@ def cyclic(
     return torch.where(v < -.5, v+1, torch.where(v > .5, v-1, v))
 
 # %% ../nbs/10_adversarial.ipynb #d73d9fe6
+@delegates()
 class LocalSearchAttack(BlackBoxAttack):
     """Probes pixels with an impossible value, perturbs those that answer most,
     goes on in their neighbourhood"""
@@ -801,9 +862,9 @@ class LocalSearchAttack(BlackBoxAttack):
         # 'low' (before)
         pick:str='high',
         probes:int=128, # Pixels probed each round, at most
-        **kw # `seed`, `bs`
+        **kwargs # `seed`, `bs`
     ):
-        super().__init__(**kw)
+        super().__init__(**kwargs)
         if pick not in ('high','low'):
             raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
         if not 0 <= r <= 2:
@@ -884,9 +945,10 @@ def _move(self:LocalSearchAttack, x, z, moved, near, live, best):
     near[live] = F.max_pool2d(square, 2*self.d+1, 1, self.d).flatten(1) > 0
     return live[~hit]
 
-ATTACKS['local_search'] = (lambda targeted, **kw: LocalSearchAttack(**kw), None, False)
+ATTACKS['local_search'] = (_maker(LocalSearchAttack), None, False)
 
 # %% ../nbs/10_adversarial.ipynb #ae9a1125
+@delegates()
 class OnePixelAttack(BlackBoxAttack):
     "Place and colour of one pixel by differential evolution, until the network errs"
     def __init__(self,
@@ -896,9 +958,9 @@ class OnePixelAttack(BlackBoxAttack):
         # Range of the factor of the differences, drawn anew each generation
         mutation=(.5,1),
         strategy:str='best1bin', # As SciPy names them
-        **kw # `seed`, `bs`
+        **kwargs # `seed`, `bs`
     ):
-        super().__init__(**kw)
+        super().__init__(**kwargs)
         if popsize < 5 or maxiter < 0:
             raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
         self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
@@ -956,13 +1018,15 @@ def search(self:OnePixelAttack, x, live):
     for i in live.tolist(): self._evolve(x, adv, i)
     return adv
 
-ATTACKS['one_pixel'] = (lambda targeted, **kw: OnePixelAttack(**kw), None, False)
+ATTACKS['one_pixel'] = (_maker(OnePixelAttack), None, False)
 
 # %% ../nbs/10_adversarial.ipynb #bdab5b09
 class AttackTable(Measure):
     "Results of several attacks, one row each"
     # dict: name of the network (or a tuple of names) -> `AttackResult`
-    def __init__(self, results): self.results = results
+    def __init__(self, results):
+        if not results: raise ValueError('no attack, no table: pass at least one result')
+        self.results = results
     def to_df(self):
         rows = [r.to_df().assign(network=k if isinstance(k, str) else k[0])
                 for k,r in self.results.items()]
@@ -978,6 +1042,6 @@ class AttackTable(Measure):
             err = [[o.fooled-o['from']], [o.to-o.fooled]]
             ax.errorbar(o.fooled, i, xerr=err, fmt='o', capsize=3,
                         color=cols[o.network], **kw)
-        ax.set_yticks(range(n), df.network + ', ' + df.attack)
+        ax.set_yticks(range(n), df.network + ', ' + df.attack, parse_math=False)
         ax.set(xlim=(-.02,1.02), ylim=(n-.5,-.5), xlabel='fooled')
         return ax

@@ -8,7 +8,7 @@ __all__ = ['Feats', 'tapped', 'features_of', 'Pairs', 'pairs_of', 'split_images'
            'Transfer', 'transfer', 'attack_loss', 'adaptive_attack', 'Surrogate', 'best_of', 'Evasion', 'evasion']
 
 # %% ../nbs/10b_detection.ipynb #9fb08b1f
-import hashlib, math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import hashlib, math, numbers, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,10 +18,11 @@ from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
-from .activations import (Measure, _check_range, _class_numbers,
+from .activations import (Measure, _bar, _check_range, _class_numbers,
                                     _model_of, _pool, _tensor, class_means)
 from .correlation import activation_gate
 from .models import find_place, _logits
+from .mutual_info import _whole
 from .specificity import _gate
 
 # %% ../nbs/10b_detection.ipynb #06decec9
@@ -34,7 +35,7 @@ class Feats:
     every:dict
     preds = property(lambda self: self.logits.argmax(1), doc="Predicted classes [N]")
     def __len__(self): return len(self.logits)
-    def __getitem__(self, i): return self.map(lambda t: t[i])
+    def __getitem__(self, i): return self.map(lambda t: t[[i] if isinstance(i, numbers.Integral) else i])
     def map(self, fn):
         return Feats(fn(self.logits), fn(self.last),
                      {k:fn(v) for k,v in self.every.items()})
@@ -62,11 +63,12 @@ def cat(cls:Feats, parts):
 # %% ../nbs/10b_detection.ipynb #ffa778ce
 @contextmanager
 def _evaluating(model):
-    "`model` in evaluation mode for a while"
-    was = [(m, m.training) for m in model.modules()]
+    "`model` in evaluation mode for a while; its training flags and the random numbers come back"
+    was = [(m, m.training) for m in model.modules() if hasattr(m, 'training')] # TorchScript froze the others
+    devs = {p.device.index for p in model.parameters() if p.device.type == 'cuda'}
     try:
         for m,_ in was: m.training = False
-        yield
+        with torch.random.fork_rng(devs): yield
     finally:
         for m,t in was: m.training = t
 
@@ -86,14 +88,16 @@ def tapped(
     def tap(name, m): got[name if name not in got else f'{name}#{len(got)}'] = _pool(m)
     with _evaluating(model):
         place = find_place(model, x, layer)
-        hs = [m.register_forward_hook(lambda m,a,o,n=n: tap(n, o))
-              for n,m in (_convs(model) if every else [])]
-        hs.append(place.hook(model, lambda m: tap('', m)))
         def look(x):
             got.clear()
             z = _logits(model(x))
             return Feats(z, got.pop(''), dict(got))
-        try: yield look
+        hs = []
+        try:
+            for n,m in _convs(model) if every else []:
+                hs.append(m.register_forward_hook(lambda m,a,o,n=n: tap(n, o)))
+            hs.append(place.hook(model, lambda m: tap('', m)))
+            yield look
         finally:
             for h in hs: h.remove()
 
@@ -119,9 +123,10 @@ def features_of(
     layer=None # The layer with the last map; None: found
 )->Feats:
     "Features of images, without gradients, on the CPU"
+    _whole('bs', bs, 1)
     x,dev = _images(x),next((p.device for p in _model_of(model).parameters()), 'cpu')
     with torch.no_grad(), tapped(model, x[:2].to(dev), every, layer) as look:
-        f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in x.split(bs)])
+        f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in _bar(x.split(bs))])
     bad = [n for n,v in [('class scores', f.logits), ('last map', f.last),
                          *f.every.items()] if not v.isfinite().all()]
     if bad:
@@ -143,6 +148,7 @@ class Pairs:
     vocab:list=None # Names of the classes
     def __len__(self): return len(self.labels)
     def __getitem__(self, i):
+        if isinstance(i, numbers.Integral): i = [i]
         j = np.asarray(i)
         return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i],
                      self.ids[j], self.index[j], self.name, self.vocab)
@@ -181,6 +187,7 @@ def pairs_of(
 def _per_class(p, n, rank, what, skip=()):
     """The `n` images of each class with the lowest rank, without those whose
     ids are in `skip`"""
+    n = _whole('n_test' if what=='test' else 'n_train', n, 1)
     free,out = ~np.isin(p.ids, list(skip)),[]
     for c in np.unique(p.labels):
         i = np.flatnonzero(free & (p.labels.numpy() == c))
@@ -198,12 +205,18 @@ def _too_few(p, n, what, c, left):
             f'{there} that the network got right{used}: pass a smaller {ask}, '
             'or attack more')
 
+def _check_pairs(*ps):
+    for p in ps:
+        if not isinstance(p, Pairs) or not len(p): raise ValueError(f'{p!r:.60} holds no features: pass what pairs_of(model, result) gives')
+
 def _least(p):
     "How many pictures the class with the fewest has"
+    _check_pairs(p)
     return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique())
 
 def _sizes(pairs, n_train, n_test, test=None):
     "The numbers of images, where they are None from the smallest class"
+    if np.size(n_train) == 0: raise ValueError('n_train=[]: pass at least one size')
     if n_train is not None and n_test is not None: return n_train,n_test
     least = _least(pairs)
     if n_test is None:
@@ -222,6 +235,7 @@ def split_images(
     "Random training and test images; no picture is on both sides"
     rank = lambda p: np.random.default_rng(seed).random(p.index.max()+1)[p.index]
     test = pairs if test is None else test
+    _check_pairs(pairs, test)
     there = test[_per_class(test, n_test, rank(test), 'test')]
     here = pairs[_per_class(pairs, n_train, rank(pairs), 'training', there.ids)]
     assert not set(here.ids) & set(there.ids), 'an image is on both sides'
@@ -248,6 +262,7 @@ def error_rates(
     threshold:float=.5 # Above it an image is called adversarial
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
+    clean,adv = (_tensor(o, 'scores', 'numbers [N]').flatten() for o in (clean, adv))
     if not len(clean) or not len(adv):
         raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial '
                          'images: nothing to judge by')
@@ -265,7 +280,9 @@ def repeat_interval(
 )->float: # Half its length; NaN for one value
     """Student's interval of the mean of repeats that draw from the same images
     (Nadeau & Bengio 2003)"""
-    v,r = np.asarray(values, dtype=float),len(values)
+    v = np.atleast_1d(np.asarray(values, dtype=float))
+    r = len(v)
+    if not 0 < level < 1: raise ValueError(f'level={level}: pass a share between 0 and 1')
     if r < 2: return math.nan
     return float(stats.t.ppf(.5+level/2, r-1) * v.std(ddof=1) * math.sqrt(1/r + share))
 
@@ -275,7 +292,9 @@ def paired_interval(
     level:float=.95 # Of the interval
 )->tuple: # Mean of a - b, and its interval's ends
     "How much more `a` has than `b`, pair by pair"
-    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    a,b = (np.atleast_1d(np.asarray(o, dtype=float)) for o in (a, b))
+    if a.shape != b.shape or not len(a): raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
+    d = a - b
     m,h = float(d.mean()),repeat_interval(d, 0., level)
     return m, m-h, m+h
 
@@ -318,7 +337,7 @@ def plot(self:Detection, ax=None, color=None, label=None):
     e = [100*np.mean(self.of(n)) for n in self.sizes]
     ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes],
                 color=color, marker='o', ms=4, capsize=3,
-                label=label or ', '.join(o for o in (self.title, self.attack) if o))
+                label=(label or ', '.join(o for o in (self.title, self.attack) if o)).replace('$', r'\$'))
     ax.set(xlabel='training images a class', ylabel='detection error, %',
            xscale='log', xticks=self.sizes)
     ax.set_xticks(self.sizes, self.sizes); ax.minorticks_off(); ax.set_ylim(bottom=0)
@@ -334,6 +353,10 @@ def _sides(pairs, n, n_test, test, seed, success):
             raise ValueError(f'{pairs.name} succeeded on none of the {what} images: '
                              'use a larger eps, or success=False')
     return sides
+
+def _check_repeats(repeats, seed, detector):
+    _whole('repeats', repeats, 1); _whole('seed', seed)
+    if not callable(detector): raise ValueError(f'detector={detector!r}: pass what makes one, such as Forest')
 
 def detect(
     pairs:Pairs, # Of an attack
@@ -353,12 +376,13 @@ def detect(
     """Train and judge a detector on random choices of images, by the paper's
     protocol (App. I)"""
     rows,(n_train,n_test) = [],_sizes(pairs, n_train, n_test, test)
-    for n in [n_train] if np.ndim(n_train)==0 else n_train:
-        for r in range(repeats):
-            a,b = _sides(pairs, n, n_test, test, [seed,r], success)
-            d = detector(seed=1000*seed + r).fit(a.clean, a.adv)
-            e = error_rates(d.score(b.clean), d.score(b.adv), d.threshold)
-            rows.append(dict(n_train=n, repeat=r, fitted=len(a), tested=len(b), **e))
+    _check_repeats(repeats, seed, detector)
+    each = [(n,r) for n in ([n_train] if np.ndim(n_train)==0 else n_train) for r in range(repeats)]
+    for n,r in _bar(each):
+        a,b = _sides(pairs, n, n_test, test, [seed,r], success)
+        d = detector(seed=1000*seed + r).fit(a.clean, a.adv)
+        e = error_rates(d.score(b.clean), d.score(b.adv), d.threshold)
+        rows.append(dict(n_train=n, repeat=r, fitted=len(a), tested=len(b), **e))
     return Detection(rows, title, attack)
 
 # %% ../nbs/10b_detection.ipynb #9999aaea
@@ -396,7 +420,8 @@ def plot(self:Likeness, ax=None, colors=('0.5','C3')):
             for i in range(len(self.layers)-1)] + ['last'])
     ax.set_xticks(range(len(names)), names,
                   rotation=90 if len(names)<=8 else 0, fontsize=6)
-    ax.set(ylim=(0, 1.02), ylabel='share nearer to the source', title=self.title)
+    ax.set(ylim=(0, 1.02), ylabel='share nearer to the source')
+    ax.set_title(self.title, parse_math=False)
     ax.legend(fontsize=7, loc='center right')
     return ax
 
@@ -429,6 +454,8 @@ def gate_distance(
 )->Tensor: # [N], from 0 to 2 (to 1 where both are not negative)
     """1 - cosine between an image's features and its prediction's row of `G`;
     1 where that row is empty"""
+    if features.shape[-1] != G.shape[-1]: raise ValueError(
+        f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
     return 1 - F.cosine_similarity(features, G[preds.to(G.device)].to(features), dim=1)
 
 # %% ../nbs/10b_detection.ipynb #35bc8c03
@@ -448,16 +475,19 @@ class GateDetector:
         if stand_in not in _STAND_INS:
             raise ValueError(f'stand_in={stand_in!r}: use one '
                              f'of {", ".join(_STAND_INS)}')
+        if not 0 <= fpr <= 1: raise ValueError(f'fpr={fpr}: pass a share from 0 to 1')
         self.G,self.fpr,self.two_sided,self.stand_in = G,fpr,two_sided,stand_in
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
     def distance(self, f, preds=None):
+        if not hasattr(self, 'rows'): raise ValueError('this detector has seen nothing yet: fit it to clean images first')
         return gate_distance(f.last, f.preds if preds is None else preds, self.rows)
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
         """Distance in standard deviations of the class `preds`; None: of the predicted
         one"""
         p = f.preds if preds is None else preds
+        d = self.distance(f, p)
         m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
-        z = (self.distance(f, p) - m) / s
+        z = (d - m) / s
         return z.abs() if self.two_sided else z
 
 _STAND_INS = {'activation gate':activation_gate,
@@ -502,10 +532,10 @@ class Transfer(Measure):
         for (i,j),o in np.ndenumerate(v):
             ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}',
                     ha='center', va='center', fontsize=8)
-        ax.set_xticks(range(len(v)), self.names, fontsize=7)
-        ax.set_yticks(range(len(v)), self.names, fontsize=7)
-        ax.set(xlabel='judged on', ylabel='trained on',
-               title=f'{self.title}: {key}{" %" if key=="error" else ""}')
+        ax.set_xticks(range(len(v)), self.names, fontsize=7, parse_math=False)
+        ax.set_yticks(range(len(v)), self.names, fontsize=7, parse_math=False)
+        ax.set(xlabel='judged on', ylabel='trained on')
+        ax.set_title(f'{self.title}: {key}{" %" if key=="error" else ""}', parse_math=False)
         return ax
 
 # %% ../nbs/10b_detection.ipynb #a1cac2cc
@@ -533,11 +563,14 @@ def transfer(
     title:str='' # Of the network
 )->Transfer:
     "What a detector of one attack makes of the others"
+    if not pairs: raise ValueError('no pairs: pass a dict, name of an attack -> what pairs_of gave')
+    _check_pairs(*pairs.values(), *(test or {}).values())
+    _check_repeats(repeats, seed, detector)
     here,there = _same_images(pairs),_same_images(test) if test else {}
     few = [min(o.values(), key=_least, default=None) for o in (here, there)]
     n_train,n_test = _sizes(few[0], n_train, n_test, few[1])
     out = np.zeros((2, len(here), len(here), repeats))
-    for r in range(repeats):
+    for r in _bar(range(repeats)):
         sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success)
                  for k,p in here.items()}
         seen,judged = (set().union(*(s[i].ids.tolist() for s in sides.values()))
@@ -566,7 +599,7 @@ def attack_loss(
             t) - detector.goal))
 
 # %% ../nbs/10b_detection.ipynb #f7001788
-def _check_attack(x, t, eps, steps, bounds):
+def _check_attack(x, t, eps, steps, step, bs, bounds):
     "Images and targets of an attack, or a `ValueError`"
     x,t = _images(x),_class_numbers(t)
     if len(x) != len(t):
@@ -575,9 +608,10 @@ def _check_attack(x, t, eps, steps, bounds):
         raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the '
                          f'bounds {bounds}: pass images before '
                          'normalisation, and a model that normalises')
-    if not eps >= 0 or steps < 1:
-        raise ValueError(f'eps={eps}, steps={steps}: pass eps '
-                         '>= 0 and at least one step')
+    if not isinstance(eps, numbers.Real) or not 0 <= eps <= bounds[1]-bounds[0]:
+        raise ValueError(f'eps={eps!r}: pass a distance from 0 to the width of the bounds {bounds}, grey levels as 8/255')
+    _whole('steps', steps, 1); _whole('bs', bs, 1)
+    if step is not None and not step > 0: raise ValueError(f'step={step}: pass a positive length')
     return x,t
 
 def adaptive_attack(
@@ -594,7 +628,7 @@ def adaptive_attack(
     layer=None # The layer with the last map; None: found
 )->Tensor: # Adversarial images [N,ch,H,W], where the images were
     "Projected gradient descent on classifier and detector together"
-    x,t = _check_attack(x, targets, eps, steps, bounds)
+    x,t = _check_attack(x, targets, eps, steps, step, bs, bounds)
     dev = next((p.device for p in _model_of(model).parameters()), x.device)
     with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
         go = partial(_descend, look, detector, eps, steps,
@@ -610,6 +644,7 @@ def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
     for i in range(steps+1):
         a.requires_grad_()
         f = look(a)
+        if i==0: _check_range(t, f.logits.shape[1])
         s = _keep(f.map(Tensor.detach), t, detector)
         # nothing fooled it: the last one
         better = (s < low) | (low.isinf() & (i==steps))
@@ -634,6 +669,7 @@ class Surrogate:
         self.detector,self.hidden,self.epochs,self.seed = detector,hidden,epochs,seed
     def score(self, f:Feats, preds=None)->Tensor: # [N]
         "Log-odds of 'adversarial'; `preds` is not used"
+        if not hasattr(self, 'net'): raise ValueError('this surrogate has learnt nothing yet: fit it first')
         x = f.rows
         return self.net.to(x.device)((x - self.mean.to(x))/self.sd.to(x))[:,0]
 
@@ -664,6 +700,7 @@ def best_of(
 )->Feats:
     """For each image the attempt that fools the classifier with the lowest score;
     the first where none fools it"""
+    if not len(attempts): raise ValueError('no attempts: pass the Feats of at least one attack on these images')
     s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(),
                                  torch.inf) for f in attempts])
     at,n = s.argmin(0),torch.arange(len(labels))
@@ -686,9 +723,9 @@ class Evasion(Measure):
         ax.bar(range(len(df)), df.fooled, color='.85', label='fools the classifier')
         ax.bar(range(len(df)), df.passed, color='C3', label='and passes the detector')
         ax.set_xticks(range(len(df)),
-                [f'{r.attack}\n→ {r.detector}' for r in df.itertuples()], fontsize=6)
-        ax.set(ylim=(0, 1.25), yticks=[0,.5,1],
-               ylabel='share of images', title=self.title)
+                [f'{r.attack}\n→ {r.detector}' for r in df.itertuples()], fontsize=6, parse_math=False)
+        ax.set(ylim=(0, 1.25), yticks=[0,.5,1], ylabel='share of images')
+        ax.set_title(self.title, parse_math=False)
         ax.legend(fontsize=7, loc='upper left', ncols=2)
         return ax
 
@@ -702,6 +739,8 @@ def evasion(
 )->Evasion:
     "How many images fool the classifier, and how many of those the detector lets pass"
     rows = []
+    if bad := [o for k,n in pairs or [] for o in {k}-{*attacks} | {n}-{*detectors}]:
+        raise ValueError(f'nothing is called {bad[0]!r}: attacks are {", ".join(attacks)}, detectors {", ".join(detectors)}')
     for k,n in pairs or [(k,n) for k in attacks for n in detectors]:
         d = detectors[n]
         f = best_of(attacks[k], labels, d)

@@ -895,12 +895,12 @@ class Attacks(_Of):
     "Image, attack and ε: prediction, and the filters that moved"
     names,sliders,title = ('image','attack','ε'),('ε',),'attacks'
     def __init__(self, interp, images=None, attacks=('fgsm','pgd'),
-                 epsilons=(.01,.031,.05,.1,.2), bounds=(0,1)):
+                 epsilons=(.01,.031,.05,.1,.2)):
         super().__init__(interp)
         self.images = [i for i in _chosen(interp, images) if interp.preds[i]==interp.labels[i]]
         if not self.images: raise ValueError(
             'none of the images is classified right: choose others to attack')
-        self.attacks,self.epsilons,self.bounds = list(attacks),list(epsilons),bounds
+        self.attacks,self.epsilons = list(attacks),list(epsilons)
         self.begin = {'ε':max(epsilons)}
     def options(self, *c):
         labels = map(self._name, self.o.labels[self.images])
@@ -912,10 +912,10 @@ class Attacks(_Of):
 @patch
 def _fool(self:Attacks):
     "The network with normalisation in front, and the chosen images, for Foolbox"
-    from csg_fastai.adversarial import fool_model, normalised_model
-    m = normalised_model(self.net, self.o.dl, bounds=self.bounds)
+    from csg_fastai.adversarial import fool_model
+    m = self.o.image_model()
     x,y,_ = self._see(self.images)
-    return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=self.bounds)
+    return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=m.bounds)
 
 @patch
 def attacked(self:Attacks, name, eps)->tuple: # `AttackResult`, `Feats` before and after

@@ -6,11 +6,12 @@
 __all__ = ['MEASURES', 'CSGInterpretation', 'Table1', 'table1', 'plot_fig4', 'Table3']
 
 # %% ../nbs/10a_interpret.ipynb #c224ffa5
+from contextlib import suppress
 from dataclasses import dataclass
-import matplotlib.pyplot as plt, pandas as pd, torch
+import matplotlib.pyplot as plt, pandas as pd, torch, warnings
 from fastai.vision.all import *
 from fastai.interpret import Interpretation
-from .activations import Activations, Measure, _default_dl, _own_dl, cached
+from .activations import Activations, Measure, _bar, _default_dl, _own_dl, _plain_data, _tensor, cached
 from .activations import check_features, class_means, collect, head_weights
 from .callback import CSG
 from .correlation import *
@@ -31,10 +32,11 @@ class CSGInterpretation(Interpretation):
         acts:Activations=None, # The pass
         model:nn.Module=None, # The network
         gate:Tensor=None, # G [C,K]; None: there is none
-        title:str='' # Name of the network in tables and figures; blank: its class's
+        title:str='', # Name of the network in tables and figures; blank: its class's
+        norm:dict=None # mean=, std= and bounds= of the images, as far as they were given
     ):
         super().__init__(learn, dl, losses, act)
-        self.acts,self.model,self.G,self._made = acts,model,gate,{}
+        self.acts,self.model,self.G,self._made,self.norm = acts,model,gate,{},norm or {}
         self.title = title or _class_name(model)
 
 def _class_name(model):
@@ -45,6 +47,7 @@ def _by_title(*interps):
     "Networks by title; those of the same title get a number"
     out = {}
     for o in interps:
+        if not isinstance(o, CSGInterpretation): raise ValueError(f'{type(o).__name__}: pass a CSGInterpretation of each network')
         same = sum(o.title==p.title for p in out.values())
         out[f'{o.title} {same+1}' if same else o.title] = o
     return out
@@ -55,14 +58,26 @@ for _o in ('features','logits','labels','preds','vocab','N','C','K','accuracy'):
 
 @patch
 def _once(self:CSGInterpretation, key, fn):
-    "`fn()`, worked out when it is first asked for"
+    "`fn()`, worked out when it is first asked for; anew where the key holds what can change"
+    if not _plain(key): return fn()
     if key not in self._made: self._made[key] = fn()
     return self._made[key]
+
+def _plain(o): return all(map(_plain, o)) if isinstance(o, tuple) else isinstance(o, (str,int,float,type(None)))
 
 @patch(as_prop=True)
 def owned(self:CSGInterpretation):
     "Which filters belong to which class [C,K], bool"
-    return (self.G if self.G is not None else activation_gate(*self._fl, self.C)) > .5
+    own = (self.G if self.G is not None else activation_gate(*self._fl, self.C)) > .5
+    self._once('said', lambda: self._say_odd(own, [(c,) for c in range(self.C)]))
+    return own
+
+@patch
+def _say_odd(self:CSGInterpretation, masks, groups):
+    "Warn of groups of classes that have none of the filters [M,K], or all"
+    names = lambda at: ', '.join('+'.join(self.vocab[c] for c in g) for g,hit in zip(groups, at) if hit and len(g))
+    if none := names(~masks.any(1)): warnings.warn(f'{self.title}: no filter belongs to {none}: there is nothing to remove or to keep')
+    if every := names(masks.all(1)): warnings.warn(f'{self.title}: all {self.K} filters belong to {every}: the gate is not closed')
 
 @patch(as_prop=True)
 def _fl(self:CSGInterpretation): return self.features,self.labels
@@ -70,29 +85,41 @@ def _fl(self:CSGInterpretation): return self.features,self.labels
 def _names(self:CSGInterpretation): return dict(vocab=self.vocab, title=self.title)
 
 # %% ../nbs/10a_interpret.ipynb #63b49158
-def _gate_of(o, C, K):
+def _gate_of(o, acts):
     "The gate [C,K] in a tensor, a `CSG` or a file; None stays None"
     if o is None: return None
     if isinstance(o, (str,Path)): o = CSG().load(o)
-    G = o.G if isinstance(o, CSG) else torch.as_tensor(o)
+    csg = o if isinstance(o, CSG) else None
+    G = csg.G if csg else _tensor(o, 'the gate', 'numbers [C,K]')
     if G is None: raise ValueError('the CSG callback has no gate yet: fit first')
-    G = G.detach().float().cpu()
-    if G.shape != (C,K):
-        raise ValueError(f'the gate is {tuple(G.shape)}, but there are {C} classes and '
-            f'{K} filters: pass the gate that was trained with this network, or layer=')
-    if not in_V_G(G): raise ValueError(
-        'not a gate: entries lie in [0,1] and every column has a 1; pass project(G)')
+    G,(C,K) = G.detach().float().cpu(),(acts.C,acts.K)
+    if G.shape != (C,K): raise ValueError(
+        f'the gate is {tuple(G.shape)}, but there are {C} classes and {K} filters: pass the gate trained with this network, or layer=')
+    if not in_V_G(G): raise ValueError('not a gate: entries lie in [0,1] and every column has a 1; pass project(G)')
+    if csg: _same_layer(csg, acts.layer)
     return G
 
+def _same_layer(csg, layer):
+    "Refuse a gate of another layer; a network may have been wrapped since"
+    was = csg.place.name if csg.place else getattr(csg, 'saved', {}).get('layer')
+    if was and not (f'.{layer}'.endswith(f'.{was}') or f'.{was}'.endswith(f'.{layer}')):
+        raise ValueError(f'the gate belongs to `{was}`, but the pass looked at `{layer}`: leave out layer=, or pass the gate of that layer')
+
+def _say_open(G, gate, title):
+    "Warn of a gate that is denser than the end of its interval by a tenth, as `CSG.verdict` does"
+    top,d = getattr(gate, 'interval', density_interval(*G.shape))[1],l1_density(G).item()
+    if d > 1.1*top: warnings.warn(f'{title}: the gate is not closed: its density is {d:.3f}, a closed one has {top:.3f}')
+
 # %% ../nbs/10a_interpret.ipynb #6a3d7cf3
-def _make(cls, learn, model, dl, acts, gate, act, title):
+def _make(cls, learn, model, dl, acts, gate, act, title, norm=None):
     "The object around a pass"
-    if acts.labels.ndim > 1: raise ValueError(
-        'the images carry marks of several classes: measures need class numbers [N]')
+    if acts.labels.ndim > 1: raise ValueError('the images carry marks of several classes: measures need class numbers [N]')
+    if acts.C < 2: raise ValueError('the network gives one score for an image: measures of classes need two or more')
     check_features(acts.features, acts.labels, acts.C)
     losses = F.cross_entropy(acts.logits, acts.labels, reduction='none')
-    G = _gate_of(gate, acts.C, acts.K)
-    return cls(learn, dl, losses, act, acts, model, G, title)
+    o = cls(learn, dl, losses, act, acts, model, _gate_of(gate, acts), title, {k:v for k,v in (norm or {}).items() if v is not None})
+    if o.G is not None: _say_open(o.G, gate, o.title)
+    return o
 
 # %% ../nbs/10a_interpret.ipynb #18c64859
 @patch(cls_method=True)
@@ -105,6 +132,9 @@ def from_learner(cls:CSGInterpretation,
     layer=None, # Layer with the map; None: where `CSG` gated, else found
     folder=None, # Keep the pass here
     title:str='', # Name of the network in tables and figures; blank: its class's
+    mean=None, # Per-channel mean taken off the images before the loader; None: found, see `fool_model`
+    std=None, # Per-channel standard deviation; likewise
+    bounds:tuple=None, # Least and greatest value of a pixel before that; None: (0,1)
     **kwargs # For `collect`: every, top, quantiles, by, device, bar
 )->CSGInterpretation:
     "One pass over a Learner's data"
@@ -115,8 +145,8 @@ def from_learner(cls:CSGInterpretation,
     if gate is None and isinstance(csg, CSG) and csg.G is not None: gate = csg
     if layer is None and isinstance(gate, CSG): layer = gate.place
     dl = _own_dl(learn, ds_idx) if dl is None else dl
-    acts = (partial(cached, folder) if folder else collect)(learn, dl, layer, **kwargs)
-    return _make(cls, learn, learn.model, dl, acts, gate, act, title)
+    acts = (partial(cached, folder) if folder else collect)(learn, dl, layer, **{**dict(bar=True), **kwargs})
+    return _make(cls, learn, learn.model, dl, acts, gate, act, title, dict(mean=mean, std=std, bounds=bounds))
 
 # %% ../nbs/10a_interpret.ipynb #f6072543
 @patch(cls_method=True)
@@ -127,12 +157,15 @@ def from_model(cls:CSGInterpretation,
     gate=None, # Gate [C,K], `CSG`, or file; None: there is none
     folder=None, # Keep the pass here
     title:str='', # Name of the network in tables and figures; blank: its class's
+    mean=None, # Per-channel mean taken off the images before the loader; None: found, see `fool_model`
+    std=None, # Per-channel standard deviation; likewise
+    bounds:tuple=None, # Least and greatest value of a pixel before that; None: (0,1)
     **kwargs # For `collect`: every, top, quantiles, by, device, bar
 )->CSGInterpretation:
     "One pass of a network that was trained elsewhere"
     dl = _default_dl(None, dl)
-    acts = (partial(cached, folder) if folder else collect)(model, dl, layer, **kwargs)
-    return _make(cls, None, model, dl, acts, gate, None, title)
+    acts = (partial(cached, folder) if folder else collect)(model, dl, layer, **{**dict(bar=True), **kwargs})
+    return _make(cls, None, model, dl, acts, gate, None, title, dict(mean=mean, std=std, bounds=bounds))
 
 # %% ../nbs/10a_interpret.ipynb #a82f4fe8
 @patch(cls_method=True)
@@ -181,6 +214,7 @@ def mis_gain(self:CSGInterpretation,
     **kwargs # For `mis_difference`: n_half, n_null, seed
 )->MISDifference: # This network's MIS minus the other's
     "How much more class-specific than another network, on paired halves of the images"
+    _by_title(self, other)
     if not torch.equal(self.labels, other.labels): raise ValueError(
         'the two looked at other images, or in another order: use one loader for both')
     xs = self.features,other.features,self.labels
@@ -234,7 +268,8 @@ class Table1(Measure):
     def plot(self, ax=None, **kwargs):
         ax = ax or plt.subplots(figsize=(3,2.4), layout='constrained')[1]
         df = self.to_df()
-        ax.bar(df['network'], df['MIS'], color='C0', **kwargs)
+        ax.bar(range(len(df)), df['MIS'], color='C0', **kwargs)
+        ax.set_xticks(range(len(df)), df['network'], parse_math=False)
         ax.set(ylabel='MIS (nats)')
         return ax
 
@@ -248,6 +283,7 @@ def table1(
     *interps # `CSGInterpretation` of each network
 )->Table1:
     "Table 1 for any networks; the interval is that of g=K, one class a filter"
+    _by_title(*interps)
     return Table1([_table1_row(o) for o in interps])
 
 # %% ../nbs/10a_interpret.ipynb #63d45d2a
@@ -256,6 +292,7 @@ def plot_fig4(
     std:CSGInterpretation # Its twin without
 ): # Axes
     "Gate, MI of both networks on one scale, and the overlap (Fig. 4)"
+    _by_title(csg, std); csg._need_gate()
     rows,top = min(csg.C, 40),max(csg.M.max().item(), std.M.max().item())
     fig,axs = plt.subplots(4, 1, figsize=(7, 2+.55*rows), layout='constrained')
     csg.plot_gate(ax=axs[0]); csg.plot_overlap(ax=axs[3])
@@ -263,7 +300,7 @@ def plot_fig4(
     names = f'a) gate of {csg.title}',f'b1) {csg.title}',f'b2) {std.title}','c) both'
     for a,t in zip(axs, names):
         t = f'({t}: {a.get_title()}'
-        a.set_title(''); a.set_title(t, fontsize=9, loc='left')
+        a.set_title(''); a.set_title(t, fontsize=9, loc='left', parse_math=False)
     for a in axs[:3]: a.set_xlabel('')
     return axs
 
@@ -278,7 +315,9 @@ def head(self:CSGInterpretation):
     return self._once('head', find)
 
 @patch
-def _images(self:CSGInterpretation): return first(self.dl)[0][:4]
+def _images(self:CSGInterpretation):
+    "A few images, drawn without moving the loader's random numbers"
+    with _plain_data(self.dl) as dl: return first(dl)[0][:4]
 
 @patch
 def _head_or_say(self:CSGInterpretation, what):
@@ -292,10 +331,10 @@ def class_number(self:CSGInterpretation,
     c # Class name, or number
 )->int:
     "The number of class `c`"
-    if isinstance(c, str):
-        if c in self.vocab: return self.vocab.index(c)
-        raise ValueError(f'no class {c!r}: use one of {", ".join(self.vocab)}')
-    if int(c) == c and 0 <= c < self.C: return int(c)
+    if c in self.vocab: return self.vocab.index(c)
+    if isinstance(c, str): raise ValueError(f'no class {c!r}: use one of {", ".join(self.vocab)}')
+    with suppress(TypeError, ValueError, RuntimeError):
+        if int(c) == c and 0 <= c < self.C: return int(c)
     raise ValueError(f'class {c} is not one of 0..{self.C-1}')
 
 @patch
@@ -305,6 +344,12 @@ def related(self:CSGInterpretation,
 )->Tensor: # bool [K]
     "The filters that are highly related to any of `classes` (Sec. 4.2)"
     cs = [self.class_number(c) for c in classes]
+    own = self._related(cs, share)
+    self._say_odd(own[None], [cs])
+    return own
+
+@patch
+def _related(self:CSGInterpretation, cs, share=.1):
     if self.G is not None: return filters_of(self.G, cs)
     return strongest_filters(*self._fl, cs, share=share, n_classes=self.C)
 
@@ -318,7 +363,9 @@ def remove(self:CSGInterpretation,
     if not groups: groups = range(self.C) if masks is None else [()]*len(masks)
     several = lambda o: o if isinstance(o, (tuple,list)) else [o]
     groups = [tuple(map(self.class_number, several(o))) for o in groups]
-    if masks is None: masks = torch.stack([self.related(*o) for o in groups])
+    if masks is None:
+        masks = torch.stack([self._related(o) for o in groups])
+        self._say_odd(masks, groups)
     kw,h = dict(classes=[list(o) for o in groups], title=self.title),self.head()
     if h: return linear_confusion(*self._fl, *h, masks, vocab=self.vocab, **kw)
     return masked_confusion(self.model, self.dl, masks, layer=self.acts.place, **kw)
@@ -348,8 +395,7 @@ def _asked(self:CSGInterpretation): return dict(layer=self.acts.place, title=sel
 @patch
 def own_accuracy(self:CSGInterpretation)->OwnAccuracy:
     "Accuracy with all filters, a class's own, and all but its own (ACC1, ACC2, ACC3)"
-    own = self.owned
-    if self.G is None: own = torch.stack([self.related(c) for c in range(self.C)])
+    own = self.owned if self.G is not None else torch.stack([self._related([c]) for c in range(self.C)])
     if h := self.head(): return own_accuracy(*self._fl, *h, own, **self._names)
     return own_accuracy_model(self.model, self.dl, own, **self._asked)
 
@@ -428,7 +474,8 @@ def monopoly(self:CSGInterpretation)->Monopoly:
 @patch
 def subspace_energy(self:CSGInterpretation, **kwargs)->SubspaceEnergy:
     "Energy of the filters inside each class's patch space (App. D); one more pass"
-    make = lambda: patch_moments(self.model, self.dl, self.acts.place)
+    def make():
+        with _plain_data(self.dl) as dl: return patch_moments(self.model, dl, self.acts.place)
     m = self._once('moments', make)
     return subspace_energy(m, self.owned.float(), **kwargs)
 
@@ -449,10 +496,7 @@ def localize(self:CSGInterpretation,
     **kwargs # For `localization.localize`: masks, top, n, filters, ...
 )->Localization:
     "How well one kind of map finds the objects, with baselines"
-    make = lambda: localize(self._net, self.dl, technique,
-                            **{**dict(layer=self.acts.place), **kwargs})
-    hashable = all(isinstance(v, (str,int,float,type(None))) for v in kwargs.values())
-    if not hashable: return make()
+    make = lambda: localize(self._net, self.dl, technique, **{**dict(layer=self.acts.place), **kwargs})
     return self._once(('localize', technique, *sorted(kwargs.items())), make)
 
 @patch(as_prop=True)
@@ -491,10 +535,22 @@ def show_maps(self:CSGInterpretation,
 # %% ../nbs/10a_interpret.ipynb #7040e8ac
 @patch
 def fool(self:CSGInterpretation, **kwargs):
-    "The network as Foolbox wants it; arguments as in `fool_model`"
+    "The network as Foolbox wants it; mean=, std= and bounds= as in `fool_model`, if not those of the interpretation"
     from csg_fastai.adversarial import fool_model
-    make = lambda: fool_model(self._net, self.dl, **kwargs)
-    return make() if kwargs else self._once('fool', make)
+    make = lambda: fool_model(self._net, self.dl, **{**self.norm, **kwargs})
+    return self._once(('fool', *sorted(kwargs.items())), make)
+
+@patch
+def image_model(self:CSGInterpretation):
+    "The network behind its normalisation, as an `ImageModel`"
+    from csg_fastai.adversarial import normalised_model
+    return self._once('image_model', lambda: normalised_model(self._net, self.dl, **self.norm))
+
+@patch
+def _fooled(self:CSGInterpretation, kwargs):
+    "`fool()` with what it takes of `kwargs`, and the rest"
+    norm = {k:v for k,v in kwargs.items() if k in ('mean','std','bounds')}
+    return self.fool(**norm),{k:v for k,v in kwargs.items() if k not in norm}
 
 @patch
 def attack(self:CSGInterpretation,
@@ -503,14 +559,15 @@ def attack(self:CSGInterpretation,
 ): # `AttackResult`
     "Attack the images that are classified right"
     from csg_fastai.adversarial import attack
-    key = 'attack',name,*sorted(kwargs.items())
-    return self._once(key, lambda: attack(self.fool(), name, **kwargs))
+    fm,kw = self._fooled(kwargs)
+    return self._once(('attack', name, *sorted(kwargs.items())), lambda: attack(fm, name, **kw))
 
 @patch
 def attack_curve(self:CSGInterpretation, **kwargs):
     "Share of images fooled as ε grows; arguments as in `adversarial.attack_curve`"
     from csg_fastai.adversarial import attack_curve
-    return attack_curve(self.fool(), **kwargs)
+    fm,kw = self._fooled(kwargs)
+    return attack_curve(fm, **kw)
 
 # %% ../nbs/10a_interpret.ipynb #5cbbbaca
 @patch
@@ -523,9 +580,10 @@ def table4(self:CSGInterpretation,
     "Share of images that black-box attacks fool, for this network and others (Table 4)"
     from csg_fastai.adversarial import AttackTable
     right = lambda o: int((o.preds==o.labels).sum())
-    nets = _by_title(self, *others)
-    return AttackTable({(k,a):o.attack(a, n=min(n, right(o)), **kwargs)
-                        for a in attacks for k,o in nets.items()})
+    each = [(k,a,o) for a in _listed(attacks) for k,o in _by_title(self, *others).items()]
+    return AttackTable({(k,a):o.attack(a, n=min(n, right(o)), **kwargs) for k,a,o in _bar(each)})
+
+def _listed(attacks): return [attacks] if isinstance(attacks, str) else list(attacks)
 
 # %% ../nbs/10a_interpret.ipynb #717c2a00
 @patch
@@ -533,7 +591,7 @@ def pairs(self:CSGInterpretation, name:str='fgsm', **kwargs): # `Pairs`
     "Features of the images before and after an attack; arguments as in `attack`"
     from csg_fastai.detection import pairs_of
     title = f'{self.title}, {name}'.strip(', ')
-    make = lambda: pairs_of(self.fool().image_model, self.attack(name, **kwargs), title)
+    make = lambda: pairs_of(self._fooled(kwargs)[0].image_model, self.attack(name, **kwargs), title)
     return self._once(('pairs', name, *sorted(kwargs.items())), make)
 
 @patch
@@ -571,9 +629,9 @@ def table3(self:CSGInterpretation,
     **kwargs # For `detect`: n_train, n_test, repeats, ...
 )->Table3:
     "Mean error of random forests that detect attacks, by attack and network (Table 3)"
-    nets = _by_title(self, *others)
-    return Table3({(a,k):o.detect(a, **kwargs)
-                   for a in attacks for k,o in nets.items()})
+    each = [(a,k,o) for a in _listed(attacks) for k,o in _by_title(self, *others).items()]
+    if not each: raise ValueError('no attack, no table: pass at least one in attacks=')
+    return Table3({(a,k):o.detect(a, **kwargs) for a,k,o in _bar(each)})
 
 # %% ../nbs/10a_interpret.ipynb #6acc657e
 @patch
@@ -597,18 +655,20 @@ def measures(self:CSGInterpretation,
     if bad := [k for k in skip if k not in MEASURES]:
         raise ValueError(f'no measure {bad[0]!r}: use {", ".join(MEASURES)}')
     out,self.skipped = dict(table1=table1(self)),{}
-    for k,name in MEASURES.items():
-        if k in skip: continue
-        try: out[k] = getattr(self, name)()
+    for k in _bar([k for k in MEASURES if k not in skip]):
+        try: out[k] = getattr(self, MEASURES[k])()
         except ValueError as e: self.skipped[k] = str(e)
     return out
 
 # %% ../nbs/10a_interpret.ipynb #559378d0
 def _mean(t): return t[~t.isnan()].double().mean().item()
 
+def _floor(o): return o.mis(n_null=2, n_half=0, n_seeds=0).null.mean().item()
+
 def _headlines(o, m):
     "(what, value) of the measures `m`, as far as they are there"
-    rows = [('accuracy', o.accuracy), ('MIS (nats)', mis(o.M))]
+    rows = [('accuracy', o.accuracy), ('MIS (nats)', mis(o.M)), ('MIS of shuffled labels (nats)', _floor(o))]
+    if o.G is not None: rows.append(('classes without filters', int((~(o.G > .5).any(1)).sum())))
     if a := m.get('agreement'): rows += [('gate and MI: rank correlation', a.rho),
                                          ('gate and MI: top-class hits', a.hits)]
     if r := m.get('remove'): rows += [
@@ -630,7 +690,7 @@ def _own_recall(c):
     "Mean recall of the muted classes that have filters"
     r = c.recall()
     own = [r[i,k] for i,(k,*_) in enumerate(c.classes) if c.removed[i]]
-    return _mean(torch.stack(own))
+    return _mean(torch.stack(own)) if own else float('nan')
 
 def _worst_other(c):
     "Largest fall of recall among classes that were not muted"
@@ -640,16 +700,17 @@ def _worst_other(c):
 
 @patch
 def summary(self:CSGInterpretation)->pd.DataFrame:
-    "The numbers that say most, one row each"
-    cols = ['measure', self.title]
-    return pd.DataFrame(_headlines(self, self.measures()), columns=cols)
+    "The numbers that say most, one row each; only what they need is worked out"
+    shown = 'agreement','remove','similarity','phi0','correlation','centres'
+    m = self.measures(skip=[k for k in MEASURES if k not in shown])
+    return pd.DataFrame(_headlines(self, m), columns=['measure', self.title])
 
 # %% ../nbs/10a_interpret.ipynb #c1f6fa51
 @patch
 def __getitem__(self:CSGInterpretation, idxs):
     "As in `Interpretation`"
-    if self.learn is None: raise ValueError('to show images, make the object with '
-        'from_learner: a bare model has no way to decode them')
+    if self.learn is None or not isinstance(self.dl, TfmdDL): raise ValueError(
+        'to show images, make the object with from_learner and a loader of fastai: others have no way to decode them')
     return Interpretation.__getitem__(self, idxs)
 
 @patch

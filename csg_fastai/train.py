@@ -31,7 +31,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save as to_safetensors
 import csg_fastai
 from .activations import _sha as _content, cached
-from .callback import CSG, csg_epochs
+from .callback import CSG
+from .schedule import csg_epochs
 from .data import DATASETS, checksum, from_tensors, get_dls
 from .gate import PSI, filter_order, fixed_gate, l1_density, show_gate
 from .models import create_net, find_place
@@ -39,11 +40,10 @@ from .mutual_info import mis, mutual_info_matrix
 from .results import code_hash, results_dir
 
 # %% ../nbs/04_train.ipynb #9a257479
-CSG_ARGS = ('period n_csg warmup lambda1 lambda2 psi close gate_lr csg_lr scheme '
-            'std_layers csg_layers frozen_bn'.split())
+CSG_ARGS = 'period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
 PRECISIONS = ('float32','bfloat16')
 METHODS = ('std','csg')
-_csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
+_csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}                 # without close, leak and cover
 
 @dataclass(frozen=True)
 class Preset:
@@ -72,7 +72,10 @@ class Preset:
     # Upper bound g/(CK) of the L1-density; None: g=K, one class a filter
     density:float=None
     psi:str=_csg['psi'] # Norm of the excess over g
-    close:tuple=_csg['close'] # Part of the gated steps in which the bound falls to g
+    # What older manifests don't name, they had so: a late closing, no leak, and classes that may lose all filters
+    close:tuple=(.34, .8) # Part of the gated steps in which the bound falls to g; None: g from the start
+    leak:float=0. # Weight of what an image's activation outside its gate costs
+    cover:bool=False # Leave no class without a filter?
     gate_lr:float=_csg['gate_lr'] # The gate's learning rate
     # The network's rate in gated epochs; None: that of the schedule
     csg_lr:float=_csg['csg_lr']
@@ -198,6 +201,8 @@ CHECKS = dict(
     density=(_none_or(lambda v: _share(v) and v > 0), 'a share in (0,1], or None'),
     psi=tuple(PSI),
     close=(_none_or(lambda v: _all(_share, 2)(v) and _rising(v)), '(a,b) with 0 <= a < b <= 1, or None'),
+    leak=(_from(0), 'a number of at least 0'),
+    cover=(False,True),
     gate_lr=(_auto, "'auto' or a number of at least 0"),
     csg_lr=(_none_or(_above(0)), 'a number above 0, or None'),
     scheme=('alternate','joint'),
@@ -307,7 +312,7 @@ def build(
     dls = get_dls(p.data, bs=p.bs, device=device, **p.data_args)
     learn = Learner(dls, _net(p, dls.c, weights), metrics=accuracy, opt_func=_opt_func(p))
     args = _gate_args(p, learn)
-    if method == 'csg': return learn, CSG(**args, **{k:getattr(p, k) for k in CSG_ARGS})
+    if method == 'csg': return learn, CSG(**args, **{k:getattr(p, k) for k in CSG_ARGS}, say=None)
     _train_only(learn.model, p.std_layers)
     return learn, None
 
@@ -729,7 +734,10 @@ def _look_at_clock(self:Keeper):
                         device=self.learn.dls.device)
     if _world() > 1 and torch.distributed.is_initialized():
         torch.distributed.all_reduce(late)
-    if late > 0: self.stopped = True; raise CancelFitException
+    if late > 0:
+        self.stopped = True
+        if self.csg: self.csg.telling = False                 # it goes on another time: nothing to say yet
+        raise CancelFitException
 
 # %% ../nbs/04_train.ipynb #e02d095e
 def _line(r, n):
@@ -908,9 +916,9 @@ def _claim(folder, m, resume, say):
 # %% ../nbs/04_train.ipynb #57894f74
 def _gate_info(csg):
     "What 'auto' became, and where the gate sits"
-    return dict(layer=str(csg.place), rate=csg.rate, lambda2=csg.lam2,
+    return dict(layer=str(csg.place), rate=csg.gate_lr_, lambda2=csg.lambda2_,
                 interval=list(csg.interval), gated_epochs=csg.epochs,
-                verdict=csg.verdict())
+                verdict='; '.join(csg.faults()) or None)
 
 def _csg_bytes(csg):
     with tempfile.TemporaryDirectory() as d:
