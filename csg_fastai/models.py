@@ -652,10 +652,11 @@ def _unnamed(model, xb, tr, C):
     anc = _ancestors(tr.ops, [_key(class_scores(tr.res, C))])
     conv = next((tr.ops[j] for j in _below(tr.ops, keys) if j in anc and _spatial(tr.ops[j])), None)
     past = _around(tr, keys, C)
-    if conv: raise _ask(f"behind {name} follows the convolution {_maker(tr, conv.outs[0])}, so its map is not the last", _WRAP)
-    if past and (not p or _leaks(model, xb, p, C)): raise _ask(_several(name, past), _WRAP)
-    if p: return p
-    raise _no_owner(tr, i)
+    if conv: why = _ask(f"behind {name} follows the convolution {_maker(tr, conv.outs[0])}, so its map is not the last", _WRAP)
+    elif past and (not p or _leaks(model, xb, p, C)): why = _ask(_several(name, past), _WRAP)
+    elif p: return p
+    else: why = _no_owner(tr, i)
+    raise why
 
 def _no_owner(tr, i):
     "The error for a map that no module returns or reads"
