@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CSG_CHECKS', 'FAULTS', 'CSG', 'check_args', 'CSGMetric', 'untouched', 'still_open', 'ended_gated', 'shut_too_early',
            'one_class_has_most', 'not_recovered', 'classes_without', 'filters_know_nothing', 'filters_disagree',
-           'spread_loader', 'ask_filters', 'try_ask']
+           'SpreadLoader', 'ask_filters', 'try_ask']
 
 # %% ../nbs/01_callback.ipynb #4a88af8a
 import json, math, random, warnings, weakref
@@ -614,16 +614,24 @@ def summary(self:CSG)->str:
     if 'hits' not in o: return line
     return line + f'; {o["hits"]:.0%} of the filters tell most about a class that the gate gives them, MIS {o["mis"]:.3f} nats (by chance {o["floor"]:.3f}), accuracy {o["acc"]:.3f} on {o["N"]} validation images'
 
-# %% ../nbs/01_callback.ipynb #6e438cfe
-def spread_loader(
-    dl, # fastai's or PyTorch's loader of (images, labels)
-    n:int # how many images
-): # loader of at most `n` of its images, evenly spread, in the same order
-    "A loader of some of the images of `dl`; it shares the data and none of the random state"
-    N = len(dl.dataset)
-    idxs = np.linspace(0, N-1, min(n, N)).round().astype(int).tolist()
-    if isinstance(dl, DataLoader): return dl.new(shuffle=False, drop_last=False, num_workers=0, n=len(idxs), get_idxs=lambda: idxs)
-    return torch.utils.data.DataLoader(torch.utils.data.Subset(dl.dataset, idxs), dl.batch_size, collate_fn=dl.collate_fn)
+# %% ../nbs/01_callback.ipynb #1ce144fa
+class SpreadLoader:
+    "At most `n` of the images of `dl`, evenly spread, as batches in the same order; a stream gives its first ones"
+    def __init__(self,
+        dl, # fastai's or PyTorch's loader of (images, labels)
+        n:int # how many images at most
+    ):
+        self.dl, self.n = dl, n
+        if isinstance(dl.dataset, torch.utils.data.IterableDataset): return
+        N = len(dl.dataset)
+        idxs = np.linspace(0, N-1, min(n, N)).round().astype(int).tolist()
+        if isinstance(dl, DataLoader): self.dl = dl.new(shuffle=False, drop_last=False, num_workers=0, n=len(idxs), get_idxs=lambda: idxs)
+        else: self.dl = torch.utils.data.DataLoader(torch.utils.data.Subset(dl.dataset, idxs), dl.batch_size, collate_fn=dl.collate_fn)
+    def __iter__(self):
+        seen = 0
+        for b in self.dl:
+            yield b
+            if (seen := seen + find_bs(b)) >= self.n: return
 
 def ask_filters(
     csg, # `CSG` after a fit
@@ -637,7 +645,7 @@ def ask_filters(
     G = csg.G.detach().cpu()
     dl = getattr(learn.dls.valid, 'dl', None) if type(learn.dls.valid).__name__ == 'DistributedDL' else learn.dls.valid
     n = min(n, max(256, len(learn.dls.train.dataset)//20))
-    a = collect(learn.model, spread_loader(dl, n), csg.place, top=0)
+    a = collect(learn.model, SpreadLoader(dl, n), csg.place, top=0, device=getattr(learn.dls, 'device', None))
     if a.labels.ndim > 1 or len(a.labels) < 2*len(G): return {}
     M = mutual_info_matrix(a.features, a.labels, n_classes=len(G))
     y = a.labels[torch.randperm(len(a.labels), generator=torch.Generator().manual_seed(seed))]
