@@ -74,9 +74,7 @@ class ImageModel(nn.Module):
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
-        with _frozen(self.net): z = _logits(self.net(((x-self.mean)/self.std).to(self.dtype)))
-        if z is not None and z.shape[1] > 1: return z.float()
-        raise ValueError('the network gives no class scores [B,C] with C > 1: a network of one score needs two outputs')
+        with _frozen(self.net): return _logits(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
 
 # %% ../nbs/10_adversarial.ipynb #276effe9
 _WITHIN = ('dl','dataset','datasets','tls','transform','transforms','tfms','fs','after_item','after_batch','_modules')

@@ -99,7 +99,7 @@ def check_args(csg):
         if not good: raise ValueError(f'{k}={v!r}: pass {what}')
     if csg.n_csg > csg.period: raise ValueError(f'n_csg={csg.n_csg} gated epochs of period={csg.period}: pass n_csg <= period')
 
-# %% ../nbs/01_callback.ipynb #f5e8d48d
+# %% ../nbs/01_callback.ipynb #8a39a4a4
 class CSGMetric(ValueMetric):
     "A column of Recorder's that `CSG` fills"
 
@@ -128,13 +128,15 @@ def leave(self:CSG, learn):
     if self.G is not None: self.G = self.G.detach(); self.G.grad = None
     learn.metrics = [m for m in learn.metrics if not isinstance(m, CSGMetric)]
 
+def _is_csg(o): return hasattr(type(o), 'last_word')                 # also one of another copy of this module
+
 if not hasattr(Learner, 'fit_'): Learner.fit_ = Learner.fit          # fastai's own
 
 @patch
 def fit(self:Learner, n_epoch, lr=None, wd=None, cbs=None, reset_opt=False, start_epoch=0):
     "Fit `self.model` for `n_epoch` using `cbs`; `CSG` leaves no trace, whatever ends the fit"
     cbs = L(cbs).map(lambda o: o() if isinstance(o, type) else o)
-    csgs = L(*self.cbs, *cbs).filter(risinstance(CSG))
+    csgs = L(*self.cbs, *cbs).filter(_is_csg)
     try: self.fit_(n_epoch, lr, wd, cbs, reset_opt, start_epoch)
     finally:
         for o in csgs: o.leave(self); self.csg = o
@@ -466,7 +468,7 @@ def _set_csg_lr(self:CSG):
     if self.lrs is None: self.lrs = [h['lr'] for h in self.learn.opt.hypers]
     self.learn.opt.set_hyper('lr', float(self.csg_lr(self.progress())) if callable(self.csg_lr) else self.csg_lr)
 
-# %% ../nbs/01_callback.ipynb #fe9f8ff6
+# %% ../nbs/01_callback.ipynb #362af60d
 @patch
 def save(self:CSG, file):
     "Save the gate [C,K], its place and the schedule to `file` (safetensors)"
@@ -497,7 +499,7 @@ def save(self:Learner, file, **kwargs):
     "Save model and optimizer state to `self.path/self.model_dir/file`, and `CSG`'s gate beside them"
     res, f, csg = self.save_(file, **kwargs), _gate_file(self, file), getattr(self, 'csg', None)
     if f and rank_distrib() == 0:
-        if isinstance(csg, CSG) and csg.G is not None: csg.save(f)
+        if _is_csg(csg) and csg.G is not None: csg.save(f)
         else: f.unlink(missing_ok=True)
     return res
 
@@ -507,9 +509,9 @@ def load(self:Learner, file, device=None, **kwargs):
     self.load_(file, device=device, **kwargs)
     f, csg = _gate_file(self, file), getattr(self, 'csg', None)
     if f and f.is_file():
-        if not isinstance(csg, CSG): csg = self.csg = CSG()
+        if not _is_csg(csg): csg = self.csg = CSG()
         csg.load(f)
-    elif isinstance(csg, CSG) and csg.G is not None: warn(f'CSG: no gate beside the weights in {file}: learn.csg keeps the gate of the weights from before')
+    elif _is_csg(csg) and csg.G is not None: warn(f'CSG: no gate beside the weights in {file}: learn.csg keeps the gate of the weights from before')
     return self
 
 # %% ../nbs/01_callback.ipynb #e1aed768
