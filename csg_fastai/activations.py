@@ -918,6 +918,14 @@ def _layer_key(model, layer):
     return (repr(layer) if isinstance(layer, Place)
             or layer is None else _layer_name(model, layer))
 
+def _answers(model, dl, device=None):
+    "What the network says to the first batch, in three digits: what no list of its settings can miss"
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+    with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
+        xs,_ = _split_batch(next(iter(dl)), getattr(dl, 'n_inp', 1) if isinstance(dl, FastaiDL) else 1)
+        z = _logits(model(*_feed(xs, dev, dtype))).float().cpu()
+    return hashlib.sha256(' '.join(f'{o:.3g}' for o in z.flatten().tolist()).encode()).hexdigest()
+
 def _read_cached(file, key):
     "What is in `file` if it has this key, else None; a damaged file is reported"
     if not file.exists(): return None
@@ -941,6 +949,7 @@ def cached(
     opts = dict(code=versions('csg_fastai'), autocast=[torch.is_autocast_enabled(o) for o in ('cpu','cuda')], layer=_layer_key(model, layer), every=every, top=top,
                 quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)
+    key['answers'] = _answers(model, dl, _default_device(learn, device))
     a = _read_cached(file, key)
     if a is None:
         a = collect(learn, dl, layer, every, top, quantiles, device, bar, by)

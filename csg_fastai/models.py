@@ -654,6 +654,7 @@ def _unnamed(model, xb, tr, C):
     past = _around(tr, keys, C)
     if conv: why = _ask(f"behind {name} follows the convolution {_maker(tr, conv.outs[0])}, so its map is not the last", _WRAP)
     elif past and (not p or _leaks(model, xb, p, C)): why = _ask(_several(name, past), _WRAP)
+    elif p and _leaks(model, xb, p, C): why = _ask(f"with {name} shut the scores still tell images apart, by a way that can't be watched", _WRAP)
     elif p: return p
     else: why = _no_owner(tr, i)
     raise why

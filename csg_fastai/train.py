@@ -985,6 +985,7 @@ def low_precision(
 ):
     """Inside, `model` computes in `precision`, channels last; its outputs, weights
     and gradients are float32"""
+    if precision not in PRECISIONS: raise _unknown('precision', precision, PRECISIONS)
     if precision == 'float32': yield model; return
     auto = torch.autocast(torch.device(device).type, torch.bfloat16)(model.forward)
     model.to(memory_format=torch.channels_last)
@@ -1398,12 +1399,17 @@ _VIEW = re.compile('<script type="application/json">(.*?)</script>', re.S)
 
 def _is_drawn(s): return not re.search('[<>]', _TAG.sub('', s))
 
+def _is_view(v):
+    "Is what a page inserts a list of texts? All else in a view reaches the page as text alone"
+    return isinstance(v['parts'], list) and all(isinstance(p, str) for p in v['parts'])
+
 def _own_twins(s):
     "Kept views as a part of a page; `ValueError` if there is more in them than our views draw"
     from csg_fastai.explore import _JS, _TABS, _whole
     body, data = s.partition('<style>')[0], _VIEW.findall(s)
-    parts = [str(p) for o in data for p in json.loads(o)['parts']]
-    if any(re.search('</|<!--|<script', o, re.I) for o in data) or not all(map(_is_drawn, [_VIEW.sub('<p></p>', body), *parts])):
+    views = [json.loads(o) for o in data]
+    parts = [p for v in views for p in v['parts']]
+    if not all(map(_is_view, views)) or any(re.search('</|<!--|<script', o, re.I) for o in data) or not all(map(_is_drawn, [_VIEW.sub('<p></p>', body), *parts])):
         raise ValueError('there is more in it than views draw')
     return _Markup(_whole(body, math.inf, _JS+_TABS))
 
