@@ -24,7 +24,7 @@ from torch import nn, Tensor
 from torch.utils.data import (DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset,
                               RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 from tqdm.auto import tqdm
-from .data import ImageError, _device, item_digests, item_files, read_image
+from .data import ImageError, _device, _whole, item_digests, item_files, read_image
 from .gate import filter_order
 from .models import Place, find_place, _layer_name, _logits, _rel, _untouched
 from .results import ResultTable, versions
@@ -634,8 +634,7 @@ def collect(
 )->Activations:
     """One pass over `dl` on the plain path, in evaluation mode; model and loader
     are left as they were"""
-    if top not in range(2**31):
-        raise ValueError(f'top={top!r}: pass how many images to keep, 0 or more')
+    _whole(0, top=top)
     if by not in ('mean','max'): raise ValueError(f"by={by!r}: use 'mean' or 'max'")
     model,dl = _model_of(learn),_default_dl(learn, dl)
     sketch = Quantiles(12 if quantiles is True else quantiles) if quantiles else None

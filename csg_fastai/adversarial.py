@@ -296,7 +296,7 @@ def draw_targets(
     y = _class_numbers(labels)
     if len(y): _check_range(y, C)
     return (y + torch.randint(1, C, y.shape,
-                              generator=torch.Generator().manual_seed(seed)).to(y)) % C
+                              generator=torch.Generator().manual_seed(_whole('seed', seed))).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass

@@ -309,7 +309,7 @@ def _check_gate(G, K=None):
         raise ValueError('the gate is None: pass one [C,K], or '
                          'owners from activation_gate')
     G = _tensor(G, 'the gate', 'a matrix [C,K]').float()
-    if G.ndim!=2:
+    if G.ndim!=2 or not len(G):
         raise ValueError(f'the gate has shape {tuple(G.shape)}: '
                          'pass classes x filters [C,K]')
     if K is not None and G.shape[1]!=K:
@@ -935,9 +935,10 @@ def kmeans_centres(
 )->Centres:
     """Cluster the features into as many clusters as classes and match them (App.
     F); `ValueError` for N < C"""
-    if G is not None: G = _check_gate(G, np.shape(features)[-1]).cpu()
+    if G is not None: G = _check_gate(G).cpu()
     features,labels,C = check_features(features, labels,
                                        n_classes or (None if G is None else len(G)))
+    if G is not None: _check_gate(G, features.shape[1])
     seed = _whole('seed', seed)
     if len(features) < C:
         raise ValueError(f'{len(features)} images for {C} clusters: pass more images')

@@ -656,8 +656,9 @@ def stratified(
     seed:int=0 # Of the choice
 )->np.ndarray: # Sorted indices, n//c or n//c+1 of each class
     "Indices of `n` images spread evenly over the classes"
-    y = np.asarray(y); p = np.random.RandomState(seed).permutation(len(y))
-    if not 0 < n <= len(y): raise ValueError(f'cannot take {n} of {len(y)} images')
+    _whole(0, seed=seed); y = np.asarray(y)
+    if y.ndim!=1 or n not in range(1, len(y)+1): raise ValueError(f'cannot take {n!r} of {y.size} images: pass class numbers [N] and how many of them')
+    p = np.random.RandomState(seed).permutation(len(y))
     rank = np.empty(len(y), int)
     for c in np.unique(y): rank[p[y[p]==c]] = np.arange((y==c).sum())
     return np.sort(p[np.argsort(rank[p], kind='stable')[:n]])
@@ -820,10 +821,8 @@ def canvases(
 )->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 255 is ink; `.boxes`: [N,4]
     """Digits among distractors, with masks and boxes; `valid` is made of test
     digits only"""
-    if objects<1:
-        raise ValueError('canvases to train on need objects>=1; '
-                         'draw_canvases(objects=0) makes empty ones')
-    _whole(1, n=n, n_test=n_test, channels=channels); _whole(0, seed=seed)
+    if objects==0: raise ValueError('canvases to train on need objects>=1; draw_canvases(objects=0) makes empty ones')
+    _whole(1, objects=objects, n=n, n_test=n_test, channels=channels); _whole(0, seed=seed)
     xt,yt,xv,yv = digit_tensors()
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
     t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv,

@@ -21,8 +21,9 @@ from torch import nn, Tensor
 from .activations import (Measure, _bar, _check_range, _class_numbers,
                                     _model_of, _pool, _tensor, class_means)
 from .correlation import activation_gate
+from .gate import gate_rows
 from .models import find_place, _logits
-from .mutual_info import _whole
+from .mutual_info import _number, _whole
 from .specificity import _gate
 
 # %% ../nbs/10b_detection.ipynb #06decec9
@@ -263,6 +264,7 @@ def error_rates(
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
     clean,adv = (_tensor(o, 'scores', 'numbers [N]').flatten() for o in (clean, adv))
+    _number('threshold', threshold, lambda v: v == v, 'pass a number')
     if not len(clean) or not len(adv):
         raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial '
                          'images: nothing to judge by')
@@ -282,7 +284,7 @@ def repeat_interval(
     (Nadeau & Bengio 2003)"""
     v = np.atleast_1d(np.asarray(values, dtype=float))
     r = len(v)
-    if not 0 < level < 1: raise ValueError(f'level={level}: pass a share between 0 and 1')
+    _number('level', level, lambda v: 0 < v < 1, 'pass a share between 0 and 1')
     if r < 2: return math.nan
     return float(stats.t.ppf(.5+level/2, r-1) * v.std(ddof=1) * math.sqrt(1/r + share))
 
@@ -456,7 +458,7 @@ def gate_distance(
     1 where that row is empty"""
     if features.shape[-1] != G.shape[-1]: raise ValueError(
         f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
-    return 1 - F.cosine_similarity(features, G[preds.to(G.device)].to(features), dim=1)
+    return 1 - F.cosine_similarity(features, gate_rows(G, preds.to(G.device)).to(features), dim=1)
 
 # %% ../nbs/10b_detection.ipynb #35bc8c03
 class GateDetector:
@@ -475,7 +477,7 @@ class GateDetector:
         if stand_in not in _STAND_INS:
             raise ValueError(f'stand_in={stand_in!r}: use one '
                              f'of {", ".join(_STAND_INS)}')
-        if not 0 <= fpr <= 1: raise ValueError(f'fpr={fpr}: pass a share from 0 to 1')
+        _number('fpr', fpr, lambda v: 0 <= v <= 1, 'pass a share from 0 to 1')
         self.G,self.fpr,self.two_sided,self.stand_in = G,fpr,two_sided,stand_in
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
     def distance(self, f, preds=None):

@@ -11,16 +11,23 @@ import operator, torch, torch.nn.functional as F
 from torch import Tensor
 
 # %% ../nbs/00_gate.ipynb #c0de0001
+def _numbers(o):
+    "`o` as a tensor; a bare NaN where it isn't numbers of one length"
+    try: return torch.as_tensor(o)
+    except (TypeError, ValueError, RuntimeError): return torch.tensor(torch.nan)
+
 def _gate(G):
     "A gate as floating tensor [C,K], or a `ValueError`"
-    G = torch.as_tensor(G)
-    if G.ndim != 2 or not len(G): raise ValueError(f'a gate is a matrix [C,K] of classes x filters, not {[*G.shape]}')
-    return G if G.is_floating_point() else G.float()
+    t = _numbers(G)
+    if t.ndim != 2 or not len(t): raise ValueError(f'a gate is a matrix [C,K] of classes x filters, not {_shape(G)}')
+    return t if t.is_floating_point() else t.float()
+
+def _shape(o): return [*o.shape] if hasattr(o, 'shape') else type(o).__name__
 
 def _whole(least=1, **kw):
     "A `ValueError` for a count that is no whole number, or below `least`"
     for k,v in kw.items():
-        if not hasattr(v, '__index__') or operator.index(v) < least:
+        if isinstance(v, bool) or not hasattr(v, '__index__') or operator.index(v) < least:
             raise ValueError(f'{k}={v!r}: pass a whole number, {least} or more')
 
 # %% ../nbs/00_gate.ipynb #a5349ada
@@ -32,7 +39,7 @@ def gate_rows(
 )->Tensor: # gate of each image [B,K]
     """The row of `G` that each label selects (Sec. 3.2); `ValueError` if the
     labels don't fit `G`"""
-    G,y = _gate(G),torch.as_tensor(y)
+    G,y = _gate(G),_numbers(y)
     if y.ndim == 1 and not y.is_floating_point():
         # a GPU isn't waited for, and stops by itself at numbers above C
         fits = y.is_cuda or not len(y) or 0 <= y.min() and y.max() < len(G)
@@ -67,9 +74,12 @@ def ideal_gap(
 )->dict: # `ce` and `acc`: CSG minus STD; `tv`: mean total variation distance, in [0,1]
     """How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0
     where filters are ideally class-specific"""
-    if logits.ndim != 2 or logits.shape != logits_G.shape or y.shape != logits.shape[:1] or not len(y):
-        raise ValueError(f'pass class scores [B,C] of both paths and labels [B], not {[*logits.shape]}, '
-                         f'{[*logits_G.shape]} and {[*y.shape]}')
+    a,b,t = (_numbers(o) for o in (logits, logits_G, y))
+    fits = a.ndim == 2 and a.shape == b.shape and t.shape == a.shape[:1] and len(t) and not t.is_floating_point()
+    if not fits or t.min() < 0 or t.max() >= a.shape[1]:
+        what = ', '.join(str(_shape(o)) for o in (logits, logits_G, y))
+        raise ValueError(f'pass class scores [B,C] of both paths and class numbers [B] from 0 to C-1, not {what} of {t.dtype}')
+    logits,logits_G,y = a,b,t.long()
     ce  = F.cross_entropy(logits_G, y) - F.cross_entropy(logits, y)
     acc = ((logits_G.argmax(1) == y).float() - (logits.argmax(1) == y).float()).mean()
     tv  = (logits_G.softmax(1) - logits.softmax(1)).abs().sum(1).mean()/2
@@ -101,7 +111,7 @@ def project(
     """Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN
     or infinite entries"""
     G = _gate(G)
-    if prev is not None and prev.shape != G.shape:
+    if prev is not None and (prev := _gate(prev)).shape != G.shape:
         raise ValueError(f'the gate before the step is {[*prev.shape]}, the one after it {[*G.shape]}')
     if not torch.isfinite(G).all():
         raise ValueError('the gate holds NaN or infinite values: lower the '
@@ -113,7 +123,7 @@ def in_V_G(
     G:Tensor # matrix [C,K]
 )->bool: # True if every entry is in [0,1] and every column's maximum is exactly 1
     "Is `G` a gate (Eq. 2)?"
-    G = torch.as_tensor(G)
+    G = _numbers(G)
     return G.ndim == 2 and G.numel() > 0 and bool(((G >= 0) & (G <= 1)).all() and (G.amax(0) == 1).all())
 
 # %% ../nbs/00_gate.ipynb #1d6bd3b1
@@ -132,7 +142,7 @@ def density_interval(
     K, which no gate can meet"""
     _whole(C=C, K=K)
     g = K if g is None else g
-    if isinstance(g, str) or not g >= K:
+    if not hasattr(g, '__float__') or not g >= K:
         raise ValueError(f'g={g} is below K={K}: each filter keeps '
                          f'one class, so pass g >= {K}')
     return 1/C, min(1., g/(C*K))

@@ -25,7 +25,7 @@ from .activations import _default_dl, _descend, _feed, _few, _first_images
 from .activations import _from_key, _model_of, _n_classes, _n_images, _names
 from .activations import _place, _plain_data, _rank, _refine, _tensor
 from .models import Place, _close, _logits, _untouched
-from .mutual_info import _threads
+from .mutual_info import _number, _threads, _whole
 from .results import ResultTable
 from .specificity import _quiet, _rows
 
@@ -66,7 +66,7 @@ def _known(v, names, what):
     raise ValueError(f'{what}={v!r}: use {", ".join(map(repr, names))}{_close(str(v).lower(), names)}')
 
 def _check_share(v, name, of='the pixels'):
-    if not 0 <= v <= 1: raise ValueError(f'{name}={v}: pass a share of {of} from 0 to 1')
+    _number(name, v, lambda v: 0 <= v <= 1, f'pass a share of {of} from 0 to 1')
 
 def _place_value(v, top):
     """Of each row of v [...,P] the value at place floor(top*P) from the largest,
@@ -874,9 +874,7 @@ def centred_box(
     area:float=.3 # Share of the image
 )->Tensor: # bool [H,W]
     "A box in the middle of the image, with the image's proportions"
-    if not 0 < area <= 1:
-        raise ValueError(f'area={area}: pass the share of the image, above 0 and at '
-                         'most 1')
+    _number('area', area, lambda v: 0 < v <= 1, 'pass the share of the image, above 0 and at most 1')
     H,W = _size(size)
     m = torch.zeros(H, W, dtype=torch.bool)
     y,x = ((n - max(1, round(n*area**.5)))//2 for n in (H,W))
@@ -962,7 +960,7 @@ def _heat_source(learn, dl, technique, layer, of, device, max_mb):
 def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
     "CAM or Grad-CAM of every image, and of a random filter"
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
-    rng = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(_whole('seed', seed))
     def some(A, heat, y):
         o,k = (t.next(len(y), m.size).to(A.device),
                torch.randint(A.shape[1], (len(y),), generator=rng))

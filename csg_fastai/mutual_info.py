@@ -263,7 +263,7 @@ def _number(name, v, ok, want):
 
 def _whole(name, v, least=0):
     "`v` as an int, or a `ValueError`"
-    return int(_number(name, v, lambda v: v == int(v) and v >= least, f'pass a whole number from {least} on'))
+    return int(_number(name, v, lambda v: not isinstance(v, bool) and v == int(v) and v >= least, f'pass a whole number from {least} on'))
 
 # %% ../nbs/06_mutual_info.ipynb #55d26347
 def _mi(x, y, C, k, random_state, threads):
