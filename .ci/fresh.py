@@ -275,7 +275,8 @@ def execute(r, name, extra, timeout):
         now, ran = read(p), json.loads(nbformat.writes(nb))                      # edited while it ran? text and directives may have been
         if [code_of(text(c['source'])) for c in code_cells(now)] != [code_of(text(c['source'])) for c in code_cells(ran)]:
             raise RuntimeError(f'{p.name} was edited while it ran: run it again')
-        for c,d in zip(code_cells(now), code_cells(ran)): c['outputs'] = d['outputs']
+        # what goes to stderr names folders of this machine: a warning that is meant to be read is printed by its cell
+        for c,d in zip(code_cells(now), code_cells(ran)): c['outputs'] = [o for o in d['outputs'] if o.get('name') != 'stderr']
         now['metadata'] = meta
         p.write_text(json.dumps(now, sort_keys=True, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
         subprocess.run([sys.executable, '-c', 'from nbdev.clean import nbdev_clean; nbdev_clean()', '--fname', str(p)], cwd=r, check=True)

@@ -27,7 +27,7 @@ sys.path.insert(0, str(here))
 import docs
 
 text, read, cfg = docs.text, docs.read, docs.cfg
-columns, message = 300, 500                          # of code, and of a line that holds a message as one string; the site wraps longer lines
+columns, message = 120, 150                          # of code, and of a line that holds a message as one string; the site wraps longer lines
 MB, sizes = 2**20, dict(desktop=(1280, 900), phone=(390, 844))
 re_directive = re.compile(r'^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 re_path = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|work|Users|private|var/folders)/\w[^\s\'"<>]*')

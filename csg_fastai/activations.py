@@ -7,7 +7,7 @@ __all__ = ['Measure', 'check_features', 'class_means', 'Quantiles', 'Activations
            'data_checksum', 'cached', 'head_weights']
 
 # %% ../nbs/05_activations.ipynb #3ba5e1e0
-import hashlib, json, math, os, random, re, warnings
+import hashlib, json, math, os, random, re, sys, time, warnings
 import numpy as np, pandas as pd, torch
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import nn, Tensor
 from torch.utils.data import (DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset,
                               RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
-from tqdm.auto import tqdm
+from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .data import ImageError, _device, _whole, item_digests, item_files, read_image
 from .gate import filter_order
 from .models import Place, find_place, _layer_name, _logits, _rel, _untouched
@@ -206,7 +206,8 @@ def _ordered(dl):
     new = dl.new(shuffle=False, drop_last=False, **plain)
     if new.indexed and new.n is not None:
         a,b = [list(new.get_idxs()) for _ in range(2)]
-        if a != b or len(set(a)) < new.n: raise ValueError(f'the loader draws its images ({type(dl).__name__}): make one that gives each of them once')
+        if a != b or len(set(a)) < new.n:
+            raise ValueError(f'the loader draws its images ({type(dl).__name__}): make one that gives each of them once')
     return new
 
 # %% ../nbs/05_activations.ipynb #3e127d65
@@ -280,7 +281,8 @@ def _fit_labels(out, y):
         return y.float()
     if y.ndim != 1 or y.is_floating_point():
         how = '; pass labels.long() if they are whole' if y.ndim==1 else '; pass labels.flatten()' if y.shape[1:]==(1,) else ''
-        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: give class numbers [B] or marks [B,C]{how}')
+        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: '
+                         f'give class numbers [B] or marks [B,C]{how}')
     if len(y): _check_range(y, out.shape[1])
     return y.long()
 
@@ -460,9 +462,20 @@ def _place(model, xs, layer):
                      "name the layer (layer='NAME')") from None
 
 # %% ../nbs/05_activations.ipynb #b52dd1b7
-def _bar(xs):
-    "`xs` with a progress bar, in a notebook or on a terminal, once two seconds have gone by"
-    return tqdm(xs, delay=2, leave=False, disable=None if tqdm.__module__ != 'tqdm.auto' else False)
+def _bar(it, total=None, after=2):
+    "`it`, with a progress bar in a notebook or on a terminal as soon as it has taken `after` seconds"
+    with suppress(TypeError): total = len(it) if total is None else total
+    start,bar,shown = time.perf_counter(),None,IN_NOTEBOOK or sys.stdout.isatty()
+    try:
+        for i,o in enumerate(it):
+            if bar is None and shown and time.perf_counter()-start > after:
+                bar = progress_bar(range(0), total=total or 'noinfer', leave=False)
+                bar.update(0)
+                bar.start_t -= after
+            if bar and i: bar.update(i)
+            yield o
+    finally:
+        if bar: bar.on_iter_end()
 
 def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
            hooks=lambda m: [], device=None, bar=False):
@@ -859,7 +872,8 @@ def _unpack(ts, head):
 def _code(f):
     "Bytecode of a function and of those inside it, with their names and constants"
     c = getattr(f, '__code__', f)
-    const = lambda o: _code(o) if isinstance(o, CodeType) else repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o)
+    const = lambda o: (_code(o) if isinstance(o, CodeType) else
+                       repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o))
     return f'{c.co_code.hex()} {c.co_names} {list(map(const, c.co_consts))}' if isinstance(c, CodeType) else type(f).__name__
 
 def _is_plain(o):
@@ -868,7 +882,8 @@ def _is_plain(o):
 
 def _nature(m):
     "What a module is besides its weights, as text: kind, settings, own attributes, hooks, and code that isn't PyTorch's"
-    own = {k:_code(v) if isinstance(v, FunctionType) else v for k,v in sorted(vars(m).items()) if k[0] != '_' and k != 'training'}
+    own = {k:_code(v) if isinstance(v, FunctionType) else v for k,v in sorted(vars(m).items())
+           if k[0] != '_' and k != 'training'}
     plain = {k:v for k,v in own.items() if _is_plain(v)}
     hooks = [_code(h) for o in (m._forward_pre_hooks, m._forward_hooks) for h in o.values()]
     code = [_code(f) for c in type(m).__mro__ if c.__module__.split('.')[0] not in ('torch','builtins')
@@ -945,8 +960,8 @@ def cached(
     data and options made it"""
     model,dl,file = (_model_of(learn), _default_dl(learn, dl),
                      Path(folder)/'activations.safetensors')
-    opts = dict(code=versions('csg_fastai'), autocast=[torch.is_autocast_enabled(o) for o in ('cpu','cuda')], layer=_layer_key(model, layer), every=every, top=top,
-                quantiles=quantiles, by=by)
+    opts = dict(code=versions('csg_fastai'), autocast=[torch.is_autocast_enabled(o) for o in ('cpu','cuda')],
+                layer=_layer_key(model, layer), every=every, top=top, quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)
     key['answers'] = _answers(model, dl, _default_device(learn, device))
     a = _read_cached(file, key)

@@ -110,7 +110,8 @@ def _stats(net, dl, mean=None, std=None, bounds=(0,1)):
     if none and own: return own
     given = [torch.as_tensor(d if o is None else o).float().cpu().flatten() for o,d in ((mean,0.), (std,1.))]
     if not (given[1] > 0).all(): raise ValueError(f'std={std}: pass positive numbers')
-    if none: return next((o for o in _pretrained_stats(net) if not _fit(dl, *given, bounds) and _fit(dl, *o, bounds)), given)
+    if none:
+        return next((o for o in _pretrained_stats(net) if not _fit(dl, *given, bounds) and _fit(dl, *o, bounds)), given)
     if own and _fit(dl, *own, bounds) and not all(torch.allclose(a, b, atol=1e-4) for a,b in zip(own, given)):
         raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std {own[1].tolist()}: leave out mean= and std=')
     return given

@@ -186,7 +186,8 @@ def create_batches(self:TensorDL, samps):
 
 # %% ../nbs/02_data.ipynb #c3d55b90
 def _to_image(o, like):
-    if not isinstance(o, (str,Path,Image.Image)): return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
+    if not isinstance(o, (str,Path,Image.Image)):
+        return torch.as_tensor(np.asarray(o) if not isinstance(o, Tensor) else o)
     c,h,w = like.shape[1:]
     mode = 'L' if c==1 else 'RGB'
     o = _shown(o, mode) if isinstance(o, Image.Image) else read_image(o, mode)
@@ -305,7 +306,8 @@ def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean
         raise ValueError(f'bs={bs} but only {len(train)} training images: with '
                          'drop_last there is no batch; '
                          f'use bs<={len(train)} or drop_last=False')
-    if mean is None or std is None: mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
+    if mean is None or std is None:
+        mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
     _check_stats(train.images.shape[1], mean=mean, std=std)
     kw = dict(mean=mean, std=std, device=(device := _device(device)))
     trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last,
@@ -410,7 +412,9 @@ def _deep(im):
 def _eight_bits(im):
     "Without palette and with 8 bits a channel"
     a,info = _deep(im),im.info
-    if a is None and im.mode[0] in 'IF': raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: no value is known to be white; save it with 8 bits')
+    if a is None and im.mode[0] in 'IF':
+        raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: '
+                         'no value is known to be white; save it with 8 bits')
     if a is not None: im = Image.fromarray((a/257).round().astype('uint8'))
     elif im.mode=='P': im = im.convert('RGBA' if 'transparency' in info else 'RGB')
     im.info = info
@@ -469,7 +473,8 @@ def _mask(im):
     if a.ndim==3: a = a[...,0] if (a==a[...,:1]).all() else a.astype('int64') @ [2**24,2**16,2**8]
     if a.max()>255 and not (a%257).any(): a = a//257                       # 16 bits
     values = np.unique(a[a!=0])
-    if set(values) <= {128,255} or len(values)<2: return torch.from_numpy(np.where(a==128, 128, (a!=0)*255).astype('uint8'))
+    if set(values) <= {128,255} or len(values)<2:
+        return torch.from_numpy(np.where(a==128, 128, (a!=0)*255).astype('uint8'))
     raise ValueError(f'a mask of {len(values)} values or colours besides 0: write one object a file, with 255 on it and 0 elsewhere, as PNG')
 
 def read_mask(
@@ -491,7 +496,8 @@ def _walk(d):
         yield from (Path(at)/o for o in files + [o for o in dirs if (Path(at)/o).is_symlink()]
                     if o[0]!='.' and o.lower() not in ('thumbs.db','desktop.ini'))
 
-def _is_image(f): return Image.registered_extensions().get(f.suffix.lower()) in set(Image.OPEN) - {'BUFR','GRIB','HDF5','MPEG'}
+def _is_image(f):
+    return Image.registered_extensions().get(f.suffix.lower()) in set(Image.OPEN) - {'BUFR','GRIB','HDF5','MPEG'}
 
 def class_folders(folder)->list:
     "Names of the folders in `folder` that aren't hidden, sorted"
@@ -644,7 +650,7 @@ def _cifar_folder(d):
     cache,key = d/'csg_uint8.npz',_files_key(sets[0][0] + sets[1][0])
     if kept:=_read_npz(cache, key): return kept
     out = [o for fs,ys in sets for o in _read_split(fs, ys, 32, _cifar_help)]
-    with suppress(OSError):                                                  # a folder that can't be written to is read each time
+    with suppress(OSError):                                        # a folder that can't be written to is read each time
         np.savez(tmp:=d/f'csg_uint8.{os.getpid()}.part.npz', key=key, **dict(zip(('xt','yt','xv','yv'), out)))
         tmp.replace(cache)
     return out
@@ -657,7 +663,8 @@ def stratified(
 )->np.ndarray: # Sorted indices, n//c or n//c+1 of each class
     "Indices of `n` images spread evenly over the classes"
     _whole(0, seed=seed); y = np.asarray(y)
-    if y.ndim!=1 or n not in range(1, len(y)+1): raise ValueError(f'cannot take {n!r} of {y.size} images: pass class numbers [N] and how many of them')
+    if y.ndim!=1 or n not in range(1, len(y)+1):
+        raise ValueError(f'cannot take {n!r} of {y.size} images: pass class numbers [N] and how many of them')
     p = np.random.RandomState(seed).permutation(len(y))
     rank = np.empty(len(y), int)
     for c in np.unique(y): rank[p[y[p]==c]] = np.arange((y==c).sum())
@@ -981,7 +988,7 @@ def _cut_objects(f, root, dest, split, size, classes):
     jpg = root/'JPEGImages'/f'{f.stem}.jpg'
     if not jpg.is_file():
         _fail(jpg, 'the photograph of an annotation is missing', *_part_help)
-    im = np.asarray(_read(jpg, lambda im: im.convert('RGB')))              # as it lies in the file: so does the annotation
+    im = np.asarray(_read(jpg, lambda im: im.convert('RGB')))          # as it lies in the file: so does the annotation
     for _,c,m in objs:
         if m.shape!=im.shape[:2]:
             raise ValueError(f'{f}: mask {m.shape} does not fit '
@@ -1030,7 +1037,8 @@ def imagenet(
                       splitter=IndexSplitter(range(len(t), len(t+v))),
                       item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()],
                       batch_tfms=Normalize.from_stats(*imagenet_stats))
-    return ImageDataLoaders.from_dblock(block, t+v, path=d, bs=bs, num_workers=num_workers, device=_device(device), **kwargs)
+    return ImageDataLoaders.from_dblock(block, t+v, path=d, bs=bs, num_workers=num_workers,
+                                        device=_device(device), **kwargs)
 
 # %% ../nbs/02_data.ipynb #7bbecb21
 DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10,

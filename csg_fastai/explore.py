@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from PIL import Image
 from warnings import warn
-from .activations import _default_dl, _few
+from .activations import _bar, _default_dl, _few
 from .callback import CSG
 from .gate import filter_order, l1_density
 from .localization import activmap, cam_map, filter_thresholds, gradcam, iou, last_map
-from .localization import object_masks, resize, take_images, top_mask, _known, _real, _slow
+from .localization import object_masks, resize, take_images, top_mask, _known, _real
 from .models import _close
 
 # %% ../nbs/11_explore.ipynb #41319cac
@@ -375,10 +375,12 @@ def static(self:View,
     fits = lambda vs: sum(v==self.begin.get(n, v) for n,v in zip(self.names, vs))
     start = max(every, key=lambda o: fits(o[1]))[0]          # the first best
     self.ready([vs for _,vs in every])
-    fs = {ks:self.draw(*vs) for ks,vs in _slow(every)}
+    fs = {ks:self.draw(*vs) for ks,vs in _bar(every)}
     return Frames(fs, self.names, self.sliders, self.title, start, max_mb)
 
-def _several(v): return v if isinstance(v, (list,tuple,set,range)) else list(v) if isinstance(v, Iterable) and not isinstance(v, str) else [v]
+def _several(v):
+    return (v if isinstance(v, (list,tuple,set,range)) else
+            list(v) if isinstance(v, Iterable) and not isinstance(v, str) else [v])
 
 @patch
 def _check_kept(self:View, only, every):
@@ -475,7 +477,7 @@ class _Of(View):
 def _each(self:_Of, what, keys, fn):
     "`fn(keys)` has a result for each key; here are those of `keys`, worked out together when they are first asked for"
     made = self._once(what, fn=dict)
-    for new in _slow(_chunks([k for k in dict.fromkeys(keys) if k not in made])): made.update(zip(new, fn(new)))
+    for new in _bar(_chunks([k for k in dict.fromkeys(keys) if k not in made])): made.update(zip(new, fn(new)))
     return [made[k] for k in keys]
 
 def _chunks(xs, n=32): return [xs[i:i+n] for i in range(0, len(xs), n)]
@@ -524,7 +526,7 @@ def thresholds(self:_Of)->torch.Tensor: # [K,len(TOPS)]
 @patch
 def grids(self:_Of, x)->torch.Tensor: # [n,K,h,w]
     "The maps of all filters on images x [n,ch,H,W]"
-    return torch.cat([last_map(self.net, b, self.o.acts.place).cpu() for b in _slow(x.split(16))])
+    return torch.cat([last_map(self.net, b, self.o.acts.place).cpu() for b in _bar(x.split(16))])
 
 # %% ../nbs/11_explore.ipynb #3a603975
 @patch
@@ -693,7 +695,8 @@ class Gates(_Of):
     def __init__(self, interp, gates=None):
         super().__init__(interp)
         gates = load_gates(gates) if isinstance(gates, (str,Path)) else gates
-        if not isinstance(gates, (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
+        if (not isinstance(gates, (list,tuple,type(None)))
+                or not all(isinstance(g, dict) and 'G' in g for g in gates or ())):
             raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
         self.gates = list(gates or [dict(epoch=None, path='', G=interp._need_gate())])
         for g in self.gates:
@@ -987,7 +990,8 @@ class Explorer:
         self.make = dict(atlas=lambda: Atlas(interp), confusion=lambda: Muting(interp),
                          maps=lambda: Maps(interp, images, object),
                          attacks=lambda: Attacks(interp, images))
-        if interp.G is not None or not isinstance(gates, (list,tuple,type(None))) or gates: self.make['gates'] = lambda: Gates(interp, gates)
+        if interp.G is not None or not isinstance(gates, (list,tuple,type(None))) or gates:
+            self.make['gates'] = lambda: Gates(interp, gates)
     views = property(lambda self: {k:getattr(self, k) for k in self.make}, doc='All')
     def __repr__(self): return f'Explorer: {", ".join(self.make)}'
     def __getattr__(self, k):

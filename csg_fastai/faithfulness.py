@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
-from .activations import Measure, _default_dl, _feed, _fit_labels, _model_of, _n_images, _plain_data, _split_batch
+from .activations import (Measure, _default_dl, _feed, _fit_labels,
+                                    _model_of, _n_images, _plain_data, _split_batch)
 from .gate import plain
 from .models import _logits, _restore, _state, _untouched
 from .mutual_info import _number, _whole
@@ -119,7 +120,9 @@ def empty_images(
         if not base.isfinite().all(): raise ValueError('base: the empty image holds NaN or infinity')
         try: return base.to(x).expand_as(x)
         except RuntimeError: raise ValueError(f'base: an empty image of shape {tuple(base.shape)} for images {tuple(x.shape)}') from None
-    made = dict(blur=lambda: blurred(x), mean=lambda: x.mean((2,3), keepdim=True).expand_as(x), zero=lambda: torch.zeros_like(x))
+    made = dict(blur=lambda: blurred(x),
+                mean=lambda: x.mean((2,3), keepdim=True).expand_as(x),
+                zero=lambda: torch.zeros_like(x))
     if isinstance(base, str) and base in made: return made[base]()
     raise ValueError(f"base={base!r}: use 'blur', 'mean', 'zero' or a tensor")
 
@@ -320,7 +323,8 @@ def _reset(m, g):
     gpus = {p.device.index for p in m.parameters(recurse=False) if p.device.type=='cuda'}
     with torch.random.fork_rng(gpus):
         # torch.manual_seed would set every GPU's state, and not take it back
-        for o in (torch.default_generator, *(torch.cuda.default_generators[i] for i in gpus)): o.manual_seed(g.initial_seed())
+        for o in (torch.default_generator, *(torch.cuda.default_generators[i] for i in gpus)):
+            o.manual_seed(g.initial_seed())
         m.reset_parameters()
 
 RANDOM = dict(shuffle=_shuffle, reset=_reset)
@@ -479,7 +483,8 @@ def sanity(
             z = torch.cat([_logits(model(o)) for o in x.split(bs)])
             accs.append(_is_right(z, y).float().mean().item())
     # one image has no other
-    for k,m in was.items(): out[k].append(_likeness(m, m.roll(1, 0), absolute) if len(m) > 1 else torch.full((2, 1), math.nan))
+    for k,m in was.items():
+        out[k].append(_likeness(m, m.roll(1, 0), absolute) if len(m) > 1 else torch.full((2, 1), math.nan))
     return Sanity({k:torch.stack(v) for k,v in out.items()}, names, accs, order, title)
 
 # %% ../nbs/09a_faithfulness.ipynb #ef4808e0

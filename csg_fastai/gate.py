@@ -231,5 +231,7 @@ def show_gate(
     ax.set(xlabel='filter', ylabel='class')
     ax.set_title(title or f'density {l1_density(G):.3f}', parse_math=False)
     # a name may hold $, which is no formula
-    if classes is not None: ax.set_yticks(range(len(G)), [' '.join(str(o).encode('utf-8', 'replace').decode().split()) for o in classes], fontsize=7, parse_math=False)
+    if classes is not None:
+        ax.set_yticks(range(len(G)), [' '.join(str(o).encode('utf-8', 'replace').decode().split()) for o in classes],
+                      fontsize=7, parse_math=False)
     return ax

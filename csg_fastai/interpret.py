@@ -117,7 +117,8 @@ def _make(cls, learn, model, dl, acts, gate, act, title, norm=None):
     if acts.C < 2: raise ValueError('the network gives one score for an image: measures of classes need two or more')
     check_features(acts.features, acts.labels, acts.C)
     losses = F.cross_entropy(acts.logits, acts.labels, reduction='none')
-    o = cls(learn, dl, losses, act, acts, model, _gate_of(gate, acts), title, {k:v for k,v in (norm or {}).items() if v is not None})
+    o = cls(learn, dl, losses, act, acts, model, _gate_of(gate, acts), title,
+            {k:v for k,v in (norm or {}).items() if v is not None})
     if o.G is not None: _say_open(o.G, gate, o.title)
     return o
 

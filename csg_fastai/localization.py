@@ -16,11 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fastcore.basics import patch
-from fastprogress.fastprogress import progress_bar
 from functools import lru_cache
 from torch import Tensor
 from .activations import Measure, Quantiles, class_means, head_weights
-from .activations import _as_picture, _check_range, _class_numbers
+from .activations import _as_picture, _bar, _check_range, _class_numbers
 from .activations import _default_dl, _descend, _feed, _few, _first_images
 from .activations import _from_key, _model_of, _n_classes, _n_images, _names
 from .activations import _place, _plain_data, _rank, _refine, _tensor
@@ -238,21 +237,6 @@ def activmap(
     return r > 0 if strict else r >= 0
 
 # %% ../nbs/09_localization.ipynb #021889b9
-def _slow(it, total=None, after=5):
-    "`it`, with a progress bar as soon as it has taken `after` seconds"
-    with suppress(TypeError): total = len(it) if total is None else total
-    start,bar = time.perf_counter(),None
-    try:
-        for i,o in enumerate(it):
-            if bar is None and time.perf_counter()-start > after:
-                bar = progress_bar(range(0), total=total or 'noinfer', leave=False)
-                bar.update(0)
-                bar.start_t -= after
-            if bar and i: bar.update(i)
-            yield o
-    finally:
-        if bar: bar.on_iter_end()
-
 class _Maps:
     """The last maps over a loader: `self(fn)` calls fn(A, scores, labels) for each
     batch. Few maps are kept for the next call"""
@@ -272,7 +256,7 @@ def __call__(self:_Maps, fn):
     if self.kept is not None: return [fn(*o) for o in self.kept]
     kept,mb,self.n = [],0,0
     with _quiet(self.learn, self.dl, self.device) as (model,batches):
-        for xs,y in _slow(batches(), _n_batches(self.dl)):
+        for xs,y in _bar(batches(), _n_batches(self.dl)):
             A,z = self.run(model, xs, y)
             mb,self.n = mb + A.numel()*A.element_size()/2**20,self.n+len(y)
             self.size = tuple(xs[0].shape[-2:])
@@ -386,7 +370,7 @@ def _filters(filters, K, seed=0):
 # %% ../nbs/09_localization.ipynb #17745156
 def _gradmaps(model, xs, place, ks, sigma=5/128, radius=None, chunk=16):
     if chunk not in range(1, 10**6): raise ValueError(f'chunk={chunk!r}: pass how many images a backward pass has, 1 or more')
-    cut = [_rows(xs, slice(i, i+chunk)) for i in _slow(range(0, len(xs[0]), chunk))]
+    cut = [_rows(xs, slice(i, i+chunk)) for i in _bar(range(0, len(xs[0]), chunk))]
     s = torch.cat([_saliency(model, o, place, ks) for o in cut])
     moment = s.square().mean((2,3), keepdim=True).sqrt()
     return blur(s/moment.clamp_min(torch.finfo(s.dtype).tiny), sigma, radius)
@@ -514,7 +498,8 @@ def _marked(m, object=255):
     if not all(map(math.isfinite, vals)): raise ValueError('the masks hold NaN or infinity: make them again')
     if object=='>0': return m > 0
     if vals <= {0,1} and object in (1,255): return m > 0
-    if 0 <= min(vals) and max(vals) <= 1 and ((255*m).round() - 255*m).abs().max() < .3:   # greys over 255, as from ToTensor
+    # greys over 255, as from ToTensor
+    if 0 <= min(vals) and max(vals) <= 1 and ((255*m).round() - 255*m).abs().max() < .3:
         m = (255*m).round()
         vals = set(m.unique().tolist())
     if odd := sorted(v for v in vals if v%1 or (object in (128,255) and v not in (0,128,255))):
@@ -1014,7 +999,7 @@ def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_
                            chunk))
     place,blur_ = None,dict(sigma=opts['sigma'], radius=opts['radius'], chunk=chunk)
     with _quiet(learn, dl, device) as (model,batches):
-        for xs,y in _slow(batches(), _n_batches(dl)):
+        for xs,y in _bar(batches(), _n_batches(dl)):
             if place is None:
                 place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
             o = t.next(len(y), xs[0].shape[-2:]).to(xs[0].device)

@@ -263,7 +263,8 @@ def _number(name, v, ok, want):
 
 def _whole(name, v, least=0):
     "`v` as an int, or a `ValueError`"
-    return int(_number(name, v, lambda v: not isinstance(v, bool) and v == int(v) and v >= least, f'pass a whole number from {least} on'))
+    return int(_number(name, v, lambda v: not isinstance(v, bool) and v == int(v) and v >= least,
+                       f'pass a whole number from {least} on'))
 
 # %% ../nbs/06_mutual_info.ipynb #55d26347
 def _mi(x, y, C, k, random_state, threads):
@@ -273,8 +274,8 @@ def _mi(x, y, C, k, random_state, threads):
                            n_c, k, threads), n_c, len(x), k)
 
 def _bounded(M, n_c, N):
-    """M [K,C] without what can't be, and the filters [K] where there was such: with ties or with two classes the entropy is
-    the limit, else what perfect separation gives"""
+    """M [K,C] without what can't be, and the filters [K] where there was such: with ties or with two classes
+    the entropy is the limit, else what perfect separation gives"""
     n = np.stack([n_c, N-n_c]) / N
     H = -xlogy(n, n).sum(0)
     over = M > digamma(N) - (n*digamma((n*N).clip(1))).sum(0) + 1e-9
@@ -291,7 +292,8 @@ def _matrix_of(x, y, C, n_neighbors=3, random_state=0, balanced=False, dead=None
     n = np.minimum(n_c, len(y)-n_c)
     M,over = _bounded(M, n, (2*n).clip(1)) if balanced else _bounded(M, n_c, len(y))
     if dead is not None: M[_nearly_constant(x, n_neighbors)] = dead
-    elif said is not None: said += np.flatnonzero(over | _nearly_constant(x, n_neighbors) & (np.median(x, axis=0) != 0)).tolist()
+    elif said is not None:
+        said += np.flatnonzero(over | _nearly_constant(x, n_neighbors) & (np.median(x, axis=0) != 0)).tolist()
     return torch.from_numpy(M)
 
 # %% ../nbs/06_mutual_info.ipynb #15a6295b

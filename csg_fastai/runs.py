@@ -478,7 +478,8 @@ def _copy(d, name, into):
         df, m = read_results('measures', run_file(s, 'measures.csv').parent), run_manifest(s/'csg')
         for r in read_manifest('measures', run_file(s, 'measures.json').parent):
             g, = group_names(r['settings']['group'])
-            r = {k:v for k,v in r.items() if k != 'rows'} | dict(command=_command(m, g))   # never one that only a file says
+            # the command is never one that only a file says
+            r = {k:v for k,v in r.items() if k != 'rows'} | dict(command=_command(m, g))
             write_results(name, df[df.experiment == g], r, into, merge=not first)
             first = False
 
@@ -739,7 +740,8 @@ def _lends(d, p, seed):
     "Is in `d` a finished STD training of `p` without its gate? A damaged one is passed over"
     try: m = run_manifest(d)
     except (ValueError, OSError): return False
-    return (m['method'], m['seed']) == ('std', seed) and _without_gate(_preset_of(m)) == _without_gate(p) and is_finished(d)
+    return ((m['method'], m['seed']) == ('std', seed)
+            and _without_gate(_preset_of(m)) == _without_gate(p) and is_finished(d))
 
 # %% ../nbs/12a_runs.ipynb #8b818c04
 _SHORT, _FIXED = 'effectiveness, specificity, correlation', 'effectiveness, correlation'

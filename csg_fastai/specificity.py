@@ -21,7 +21,8 @@ from torch import nn, Tensor
 from contextlib import contextmanager
 from functools import partial
 from .activations import Measure, check_features, class_means
-from .activations import _check_finite, _check_range, _class_numbers, _default_device, _default_dl, _feed, _few
+from .activations import (_check_finite, _check_range, _class_numbers,
+                                    _default_device, _default_dl, _feed, _few)
 from .activations import _model_of, _n_classes, _names, _on, _place, _plain_data, _split_batch, _tensor
 from .gate import density_interval, filter_order, plain
 from .models import _logits, _rel, _untouched
@@ -427,7 +428,8 @@ def _result(tally, masks, classes, vocab, title):
     counts,prob = tally[0].cpu(),_share(tally[1], tally[0].sum(2)).cpu()
     C = counts.shape[1]
     muted = _muted(classes, len(masks), C)
-    res = Confusion(counts[1:], counts[0], prob[1:], prob[0], masks.sum(1).tolist(), muted, _vocab(vocab, C), title, masks.shape[1])
+    res = Confusion(counts[1:], counts[0], prob[1:], prob[0],
+                    masks.sum(1).tolist(), muted, _vocab(vocab, C), title, masks.shape[1])
     # one mask among many is said in the table
     if sum(map(len, said := res._said())) == len(masks): warnings.warn(' '.join(said.values()), stacklevel=3)
     return res
@@ -1273,8 +1275,8 @@ def _tail(model, place):
     return nn.Sequential(*[m][:place.when=='in'], *rest)
 
 def _parts(model, batches, place, max_mb=512):
-    """For each batch a function that gives its class scores under a function of the map, and its labels; where the head can
-    be run alone it starts at maps that are kept, up to `max_mb`"""
+    """For each batch a function that gives its class scores under a function of the map, and its labels;
+    where the head can be run alone it starts at maps that are kept, up to `max_mb`"""
     def whole(xs, gate):
         h = place.hook(model, gate)
         try: return _logits(model(*xs))
@@ -1324,7 +1326,9 @@ def phi_model(
         xs,y = next(batches(), (None, None))
         if xs is None: raise ValueError('the loader gives no batch: there is nothing to measure')
         place,C,steps = _place(model, xs, layer),_logits(model(*xs)).shape[1],_whole('steps', steps)
-        f,ones,g = _ce_model(_parts(model, batches, place)),torch.ones(C, place.K, device=y.device),_penalty(mu, g, place.K)
+        f,ones,g = (_ce_model(_parts(model, batches, place)),
+                    torch.ones(C, place.K, device=y.device),
+                    _penalty(mu, g, place.K))
         start = ones if start is None else _gate(start, C, place.K).to(ones)
         G,ce,hist,_ = _fit_gate(f, _to_V(start), mu, g, steps=steps, tol=1e-5)
         one = f(_one_hot(G.argmax(0), C).to(ones))[0]

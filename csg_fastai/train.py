@@ -43,7 +43,7 @@ from .results import code_hash, results_dir
 CSG_ARGS = 'period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
 PRECISIONS = ('float32','bfloat16')
 METHODS = ('std','csg')
-_csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}                 # without close, leak and cover
+_csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}            # without close, leak and cover
 
 @dataclass(frozen=True)
 class Preset:
@@ -240,7 +240,8 @@ def _check_preset(p):
     "One clear line for hyperparameters that can't work"
     for k,want in CHECKS.items():
         v = getattr(p, k)
-        if not callable(want[0]) and not any(v == o and type(v) is type(o) for o in want): raise _unknown(k, v, list(map(str, want)))
+        if not callable(want[0]) and not any(v == o and type(v) is type(o) for o in want):
+            raise _unknown(k, v, list(map(str, want)))
         if callable(want[0]) and not want[0](v): raise ValueError(f'{k}={v!r}: pass {want[1]}')
     _check_data_args(p)
     CSG(**{k:getattr(p, k) for k in CSG_ARGS})          # what its arguments must be to each other
@@ -331,7 +332,8 @@ def _net(p, c, weights=True):
         bare = {k:False if k == 'pretrained' else v for k,v in p.model_args.items()}
         with _without_weights(): return create_net(p.model, c=c, **bare)
     except OSError as e:
-        raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): connect to the network once, or train from scratch (preset voc-scratch)') from None
+        raise OSError(f'the trained weights of {p.model} could not be fetched ({e}): '
+                      'connect to the network once, or train from scratch (preset voc-scratch)') from None
     except TypeError as e: raise ValueError(f'model_args={p.model_args}: not what {p.model} takes ({e})') from None
 
 def _train_only(model, names):
@@ -446,7 +448,9 @@ def _open_lock(f):
     except FileExistsError: fd, new = os.open(f, flags), False
     text, mine = os.read(fd, 1000).decode(errors='replace'), new
     if fcntl:
-        try: fcntl.lockf(fd, fcntl.LOCK_EX|fcntl.LOCK_NB); mine = f.exists() and os.path.samestat(os.fstat(fd), os.stat(f))
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX|fcntl.LOCK_NB)
+            mine = f.exists() and os.path.samestat(os.fstat(fd), os.stat(f))
         except (BlockingIOError, PermissionError): mine = False
         except OSError: pass                            # a file system without such locks
     if not mine: os.close(fd)
@@ -785,7 +789,8 @@ HERE = 'device threads cpu versions code'.split()
 
 def _here(device):
     "What may change the last bits of a training: device, threads, the processor's instruction set, versions, code"
-    return dict(device=_device_name(device), threads=torch.get_num_threads(), cpu=torch.backends.cpu.get_cpu_capability(),
+    return dict(device=_device_name(device), threads=torch.get_num_threads(),
+                cpu=torch.backends.cpu.get_cpu_capability(),
                 versions=_versions(), code=dict(version=csg_fastai.__version__, sha256=code_hash()))
 
 # %% ../nbs/04_train.ipynb #e9d5188d
@@ -809,7 +814,8 @@ def _same_run(old, new, folder):
     a, b = of(old), of(new)
     diff = [f'{k}={a.get(k)!r} there, {b.get(k)!r} now' for k in b if a.get(k) != b.get(k)]
     if diff:
-        raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): go on with the same ones, choose another folder, or pass fresh to start again')
+        raise ValueError(f'{folder} holds a run with other settings ({"; ".join(diff)}): '
+                         'go on with the same ones, choose another folder, or pass fresh to start again')
 
 # %% ../nbs/04_train.ipynb #prt00002
 def _differ(a, b, at=''):
@@ -824,7 +830,8 @@ def _join_parts(m, old, epoch, say):
     was, now = [o for o in was if o['epoch'] < epoch], {k:m[k] for k in HERE}
     diff = list(_differ(was[-1], now)) if was else ['']
     m['parts'] = [*was, *([dict(now, epoch=epoch)] if diff else [])]
-    if was and diff: say(f'goes on from epoch {epoch} under other code or versions ({"; ".join(diff)}): last bits may differ, the manifest names both')
+    if was and diff:
+        say(f'goes on from epoch {epoch} under other code or versions ({"; ".join(diff)}): last bits may differ, the manifest names both')
 
 # %% ../nbs/04_train.ipynb #6a1c6b4d
 RUN_FILES = ['model.safetensors', 'gate.safetensors', 'gates.safetensors',
@@ -840,7 +847,8 @@ def _is_dict(v): return isinstance(v, dict)
 
 _code = dict(version=_is_text, sha256=_is_sha)
 _data = dict(sha256=_is_sha, n_train=_whole(1), n_test=_whole(1), classes=_all(_is_text))
-_origin_like = dict(preset=_is_dict, method=lambda v: v in METHODS, seed=_seed, data=_data, versions=_is_dict, code=_code)
+_origin_like = dict(preset=_is_dict, method=lambda v: v in METHODS, seed=_seed,
+                    data=_data, versions=_is_dict, code=_code)
 MANIFEST = dict(_origin_like, processes=_whole(1), device=_is_text, finished=_none_or(_is_text),
                 seconds=_none_or(_from(0)), files=_is_files)
 
@@ -902,7 +910,8 @@ def _claim(folder, m, resume, say):
     begun = [k for k in RUN_FILES[:-1] if os.path.lexists(folder/k)]
     if not begun: return False, None
     if not resume:
-        raise FileExistsError(f'{folder} holds a run already: pass resume to go on with it (a finished training is kept), fresh to start again, or choose another folder')
+        raise FileExistsError(f'{folder} holds a run already: '
+                              'pass resume to go on with it (a finished training is kept), fresh to start again, or choose another folder')
     if not (folder/'manifest.json').exists():
         raise FileNotFoundError(f'{folder}: manifest.json is missing, but {begun[0]} is there: put it back, or pass fresh to start again')
     old = run_manifest(folder)
@@ -1038,7 +1047,8 @@ def _foreign(p):
 def _same_images(dls, m, folder):
     "One line if `dls` holds other images than the training's"
     if (now := checksum(dls)) == m['data']['sha256']: return
-    raise ValueError(f'{folder} was trained and tested on other images (checksum {m["data"]["sha256"][:8]} then, {now[:8]} now): point CSG_DATA at those, or train anew')
+    raise ValueError(f'{folder} was trained and tested on other images (checksum {m["data"]["sha256"][:8]} then, {now[:8]} now): '
+                     'point CSG_DATA at those, or train anew')
 
 def load_run(
     folder, # Of a finished training
@@ -1100,7 +1110,8 @@ def _measure(learn, folder, method):
 # %% ../nbs/04_train.ipynb #b85bedd8
 _VALUE = dict(value=_number, n=_whole(1))
 _DENSITY = dict(value=_number, shape=_all(_whole(1), 2))
-METRICS = dict(preset=is_name, settings=_is_dict, seed=_seed, n_train=_whole(1), n_test=_whole(1), mis_difference=_VALUE,
+METRICS = dict(preset=is_name, settings=_is_dict, seed=_seed, n_train=_whole(1), n_test=_whole(1),
+               mis_difference=_VALUE,
                std=dict(accuracy=_VALUE, mis=_VALUE), csg=dict(accuracy=_VALUE, mis=_VALUE, density=_DENSITY),
                models=dict(std=_is_sha, csg=_is_sha))
 
@@ -1151,7 +1162,8 @@ def _train_one(p, d, m, seed, say, cbs=None, **kwargs):
 def _never_gated(p):
     "A line if no epoch of the recipe is a gated one, or None"
     if p.scheme == 'joint' or csg_epochs(p.epochs, p.period, p.n_csg, p.warmup): return
-    return f'{p.name}: none of {p.epochs} epochs is a gated one (period={p.period}, n_csg={p.n_csg}, warmup={p.warmup}, the last is always plain): the gate stays open'
+    return (f'{p.name}: none of {p.epochs} epochs is a gated one '
+            f'(period={p.period}, n_csg={p.n_csg}, warmup={p.warmup}, the last is always plain): the gate stays open')
 
 def pair(
     p:Preset, # Recipe
@@ -1198,7 +1210,8 @@ def _gate_and_mi(d, *methods):
     mi = {o:read_tensors(_of_pair(d, o)/'mi.safetensors', 'MI')['MI'].float() for o in methods}
     for o in (G, *mi.values()):
         if o.ndim != 2 or len(o) != len(classes) or not o.numel() or not o.isfinite().all():
-            raise ValueError(f'{d}: gate or mutual information is {list(o.shape)}, or not finite, for {len(classes)} classes: go on with resume, it is made again')
+            raise ValueError(f'{d}: gate or mutual information is {list(o.shape)}, or not finite, for {len(classes)} classes: '
+                             'go on with resume, it is made again')
     return G, mi, classes
 
 def gate_figure(
@@ -1207,7 +1220,8 @@ def gate_figure(
     "The gate, filters sorted by the class they serve"
     G, _, classes = _gate_and_mi(d)
     fig = Figure(figsize=(8, 1.2 + .22*min(len(G), 40)), layout='constrained')
-    show_gate(G, classes if len(G) <= 40 else None, sort=True, title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
+    show_gate(G, classes if len(G) <= 40 else None, sort=True,
+              title=f'Gate: L1-density {l1_density(G):.3f}', ax=fig.subplots())
     return fig
 
 # %% ../nbs/04_train.ipynb #7aa65175
@@ -1409,7 +1423,9 @@ def _own_twins(s):
     body, data = s.partition('<style>')[0], _VIEW.findall(s)
     views = [json.loads(o) for o in data]
     parts = [p for v in views for p in v['parts']]
-    if not all(map(_is_view, views)) or any(re.search('</|<!--|<script', o, re.I) for o in data) or not all(map(_is_drawn, [_VIEW.sub('<p></p>', body), *parts])):
+    if (not all(map(_is_view, views))
+            or any(re.search('</|<!--|<script', o, re.I) for o in data)
+            or not all(map(_is_drawn, [_VIEW.sub('<p></p>', body), *parts]))):
         raise ValueError('there is more in it than views draw')
     return _Markup(_whole(body, math.inf, _JS+_TABS))
 
@@ -1438,7 +1454,8 @@ def seed_folders(
     "Folders seed0, seed1 and so on; `ValueError` for one that leads elsewhere"
     ds = [o for o in sorted(Path(folder).glob('seed*')) if re.fullmatch(r'seed\d+', o.name) and o.is_dir()]
     for o in ds:
-        if not o.resolve().is_relative_to(Path(folder).resolve()): raise ValueError(f'{o} leads out of {folder}: move the pair in, or remove the link')
+        if not o.resolve().is_relative_to(Path(folder).resolve()):
+            raise ValueError(f'{o} leads out of {folder}: move the pair in, or remove the link')
     return ds
 
 def summarise(
