@@ -666,7 +666,8 @@ def empty(self:CSG):
 @patch
 def cut_short(self:CSG):
     "Did the last fit end before its time, or go back to the weights of an earlier epoch?"
-    return self.ended or not self.history or abs(l1_density(self.G.detach()).item() - self.history[-1]['density']) > 1e-6
+    return (self.ended or not self.history
+            or abs(l1_density(self.G.detach()).item() - self.history[-1]['density']) > 1e-6)
 
 @patch
 def faults(self:CSG)->list:
