@@ -60,10 +60,8 @@ def _repr_markdown_(self:Measure):
     df = self.to_df()
     n_head = sum(o is not None for o in df.index.names)
     if n_head: df = df.reset_index()
-    note = (f'{len(df)-self._rows} more rows in `to_df()`. '
-            if len(df) > self._rows else '')
-    rows = [[_sig(v) for v in r]
-            for r in df.head(self._rows).astype(object).values.tolist()]
+    note = (f'{len(df)-self._rows} more rows in `to_df()`. ' if len(df) > self._rows else '')
+    rows = [[_sig(v) for v in r] for r in df.head(self._rows).astype(object).values.tolist()]
     return ResultTable(pd.DataFrame(rows, columns=df.columns), n_head or 1,
                        note + self._note, plain=True)._repr_markdown_()
 
@@ -79,26 +77,22 @@ def _tensor(o, what, want):
         t = torch.as_tensor(o).detach().as_subclass(Tensor)
     except (TypeError, ValueError, RuntimeError):
         of = f' of {o.dtype}' if isinstance(o, np.ndarray) and o.ndim else ''
-        raise ValueError(f'{what} must be {want}, got {kind}{of}: make it '
-                         'numbers of one length first') from None
+        raise ValueError(f'{what} must be {want}, got {kind}{of}: make it numbers of one length first') from None
     if t.is_complex():
-        raise ValueError(f'{what} must be {want}, got complex '
-                         'numbers: take .abs() or .real')
+        raise ValueError(f'{what} must be {want}, got complex numbers: take .abs() or .real')
     return t
 
 # %% ../nbs/05_activations.ipynb #e8337283
 def _check_range(y, C):
     lo,hi = y.min().item(),y.max().item()
     if lo < 0 or (C is not None and hi >= C):
-        raise ValueError(f'labels {lo}..{hi} lie outside '
-                         f'0..{"" if C is None else C-1}: pass class numbers from 0 on')
+        raise ValueError(f'labels {lo}..{hi} lie outside 0..{"" if C is None else C-1}: pass class numbers from 0 on')
 
 def _class_numbers(y):
     "Class numbers int64 [N], or a `ValueError`"
     y = _tensor(y, 'labels', 'class numbers [N]')
     if y.ndim != 1:
-        raise ValueError('labels must be class numbers [N], got shape '
-                         f'{tuple(y.shape)}{_advice(y)}')
+        raise ValueError(f'labels must be class numbers [N], got shape {tuple(y.shape)}{_advice(y)}')
     if y.is_floating_point() and not ((y == y.round()) & y.isfinite()).all():
         raise ValueError('labels must be whole class numbers')
     return y.long()
@@ -123,24 +117,19 @@ def _n_classes(y, C=None):
         raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
     _check_range(y, C)
     if C is None and y.max() >= _MOST:
-        raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} '
-                         'classes: number the classes from 0 on')
+        raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} classes: number the classes from 0 on')
     return int(C or y.max()+1)
 
 # %% ../nbs/05_activations.ipynb #00058825
 def _few(xs, n=5):
-    return ', '.join(map(str, xs[:n])) + (f' and {len(xs)-n} more'
-                                          if len(xs) > n else '')
+    return ', '.join(map(str, xs[:n])) + (f' and {len(xs)-n} more' if len(xs) > n else '')
 
 def _check_finite(x):
     """`ValueError` with the filters of the features `x` [N,K] that hold NaN,
     infinity or numbers without a square"""
-    bad = (~(x.abs() <= min(1e100,
-            torch.finfo(x.dtype).max))).any(0).nonzero().flatten().tolist()
+    bad = (~(x.abs() <= min(1e100, torch.finfo(x.dtype).max))).any(0).nonzero().flatten().tolist()
     if bad:
-        raise ValueError(f'features of filter {_few(bad)} hold NaN or infinity '
-                         '(or numbers beyond 1e100): '
-                             'check the images and the network')
+        raise ValueError(f'features of filter {_few(bad)} hold NaN or infinity (or numbers beyond 1e100): check the images and the network')
 
 def check_features(
     features, # [N,K], array or tensor
@@ -151,14 +140,11 @@ def check_features(
     sample, labels or shapes that don't fit"""
     x,y = _tensor(features, 'features', 'numbers [N,K]'),_class_numbers(labels)
     if x.ndim != 2 or not x.shape[1]:
-        raise ValueError('features must be [N,K] with K > 0, '
-                         f'got shape {tuple(x.shape)}')
+        raise ValueError(f'features must be [N,K] with K > 0, got shape {tuple(x.shape)}')
     if len(x) != len(y):
-        raise ValueError(f'{len(x)} rows of features and {len(y)} '
-                         'labels: give each row its label')
+        raise ValueError(f'{len(x)} rows of features and {len(y)} labels: give each row its label')
     if len(x) < 2:
-        raise ValueError(f'{len(x)} sample{"s"*(len(x)!=1)}: a measure '
-                         'over samples needs at least 2')
+        raise ValueError(f'{len(x)} sample{"s"*(len(x)!=1)}: a measure over samples needs at least 2')
     x = x if x.dtype==torch.float64 else x.float()
     _check_finite(x)
     return x, y.to(x.device), _n_classes(y, n_classes)
@@ -171,8 +157,7 @@ def class_means(
 )->Tensor: # [C,K] float32; NaN for a class without images
     "Mean feature of each filter over the images of each class"
     x,y,C = check_features(features, labels, n_classes)
-    sums = torch.zeros(C, x.shape[1], dtype=torch.float64,
-                       device=x.device).index_add_(0, y, x.double())
+    sums = torch.zeros(C, x.shape[1], dtype=torch.float64, device=x.device).index_add_(0, y, x.double())
     return (sums / torch.bincount(y, minlength=C)[:,None]).float()
 
 # %% ../nbs/05_activations.ipynb #d168aec8
@@ -183,8 +168,7 @@ def _check_torch_dl(dl):
     if isinstance(s, _RANDOM) or _draws(dl):
         raise ValueError(f'the loader draws its images ({type(s).__name__}): make one with shuffle=False over all of them')
     if dl.drop_last or getattr(dl.batch_sampler, 'drop_last', False):
-        raise ValueError('the loader leaves out its last images (drop_last=True): '
-                         'make one with drop_last=False')
+        raise ValueError('the loader leaves out its last images (drop_last=True): make one with drop_last=False')
 
 def _draws(dl):
     "Does a PyTorch loader's sampler give another order each time?"
@@ -198,8 +182,7 @@ def _ordered(dl):
     if isinstance(dl, DataLoaders): dl = dl.valid
     if isinstance(dl, DistributedDL): dl = dl.dl
     if isinstance(dl, (Dataset,Datasets,TfmdLists)) or not isinstance(dl, Iterable):
-        raise ValueError(f'{type(dl).__name__} gives no batches: wrap a data set in '
-                         'DataLoader(ds, batch_size=64)')
+        raise ValueError(f'{type(dl).__name__} gives no batches: wrap a data set in DataLoader(ds, batch_size=64)')
     if isinstance(dl, TorchDL): _check_torch_dl(dl)
     if not isinstance(dl, FastaiDL): return dl
     plain = dict(augment=False) if 'augment' in vars(dl) else {}
@@ -260,8 +243,7 @@ def _split_batch(b, n_inp=1):
         raise ValueError('the loader gives no labels: make one that gives (images, labels)')
     if len(b) > n_inp+1:
         raise ValueError(f'the loader gives {len(b)} things a batch, not (images, labels): {_WRAP.format(0, 1)}')
-    xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x
-               for x in b[:n_inp])
+    xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
     return xs, _tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
 
 def _n_images(dl):
@@ -280,25 +262,24 @@ def _fit_labels(out, y):
         if not (y >= 0).all(): raise ValueError('marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0')
         return y.float()
     if y.ndim != 1 or y.is_floating_point():
-        how = '; pass labels.long() if they are whole' if y.ndim==1 else '; pass labels.flatten()' if y.shape[1:]==(1,) else ''
-        raise ValueError(f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: '
-                         f'give class numbers [B] or marks [B,C]{how}')
+        how = '; pass labels.long() if they are whole' if y.ndim==1 else '; pass labels.flatten()' if y.shape[
+            1:]==(1,) else ''
+        raise ValueError(
+            f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: give class numbers [B] or marks [B,C]{how}')
     if len(y): _check_range(y, out.shape[1])
     return y.long()
 
 # %% ../nbs/05_activations.ipynb #f3ffc54f
 def _pool(m):
     "Spatial means [B,K] of maps of any precision, float32"
-    return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64
-                             else torch.float32).float()
+    return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64 else torch.float32).float()
 
 def _finite(f, start):
     "The means `f` [B,K] of images `start`, `start+1`, ... if they are finite"
     if f.isfinite().all(): return f
     i,k = (~f.isfinite()).nonzero()[0].tolist()
-    raise ValueError(f'the map of filter {k} holds NaN or infinity for image '
-                     f'{start+i}: check the image and the weights; '
-                     'in half precision it may have overflowed')
+    raise ValueError(
+        f'the map of filter {k} holds NaN or infinity for image {start+i}: check the image and the weights; in half precision it may have overflowed')
 
 # %% ../nbs/05_activations.ipynb #d4e61a25
 class _Rows:
@@ -321,14 +302,12 @@ class _Top:
     the first"""
     def __init__(self, t): self.t,self.vals,self.rows = t,None,None
     def add(self, vals, start): # values [B,K] of the rows start, start+1, ...
-        rows = torch.arange(start, start+len(vals),
-                            device=vals.device).expand(vals.shape[1], -1)
+        rows = torch.arange(start, start+len(vals), device=vals.device).expand(vals.shape[1], -1)
         vals = vals.T
         if self.vals is not None:
             vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
         vals,at = vals.sort(dim=1, descending=True, stable=True)
-        self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1,
-                at)[:,:self.t].contiguous()
+        self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1, at)[:,:self.t].contiguous()
 
 # %% ../nbs/05_activations.ipynb #183aa7f1
 def _to_key(x):
@@ -370,8 +349,7 @@ class Quantiles:
         if bits not in range(9, 21):
             raise ValueError(f'bits={bits!r}: pass a whole number from 9 to 20')
         self.bits,self.hist,self.n_images = bits,hist,0
-    n = property(lambda self: 0 if self.hist is None else int(self.hist[:1].sum()),
-                 doc="Numbers added, a filter")
+    n = property(lambda self: 0 if self.hist is None else int(self.hist[:1].sum()), doc="Numbers added, a filter")
     def __repr__(self):
         return f'Quantiles of {self.n} numbers a filter, {self.bits} bits'
     def add(self, m): # maps [B,K,...]
@@ -389,11 +367,9 @@ class Quantiles:
 @patch
 def _check(self:Quantiles, m):
     if m.ndim < 3:
-        raise ValueError(f'maps must be [B,K,...], got shape {tuple(m.shape)}: for '
-                         'numbers [N,K] add x[...,None]')
+        raise ValueError(f'maps must be [B,K,...], got shape {tuple(m.shape)}: for numbers [N,K] add x[...,None]')
     if self.hist is not None and m.shape[1] != len(self.hist):
-        raise ValueError(f'maps of {m.shape[1]} filters after maps of '
-                         f'{len(self.hist)}: use a sketch for each layer')
+        raise ValueError(f'maps of {m.shape[1]} filters after maps of {len(self.hist)}: use a sketch for each layer')
 
 @patch
 def bracket(self:Quantiles,
@@ -430,17 +406,13 @@ def _model_of(o):
     "The bare network of a Learner, of a distributed or of a compiled one"
     m = get_model(o.model if isinstance(o, Learner) else o)
     if not isinstance(m, nn.Module):
-        raise ValueError(f'a {type(m).__name__} is no network: pass a Learner or an '
-                         'nn.Module (weights go into one '
-                         'with load_state_dict)')
+        raise ValueError(f'a {type(m).__name__} is no network: pass a Learner or an nn.Module (weights go into one with load_state_dict)')
     return getattr(m, '_orig_mod', m)
 
 def _feed(xs, dev, dtype):
     "Inputs as the network wants them: on its device, floating ones in its precision"
-    xs = [x.detach().as_subclass(Tensor).to(dev) if isinstance(x,
-            Tensor) else x for x in xs]
-    return tuple(x.to(dtype) if dtype and isinstance(x, Tensor)
-                 and x.is_floating_point() else x for x in xs)
+    xs = [x.detach().as_subclass(Tensor).to(dev) if isinstance(x, Tensor) else x for x in xs]
+    return tuple(x.to(dtype) if dtype and isinstance(x, Tensor) and x.is_floating_point() else x for x in xs)
 
 # %% ../nbs/05_activations.ipynb #4e57f89f
 def _place(model, xs, layer):
@@ -448,11 +420,9 @@ def _place(model, xs, layer):
     is the reason"""
     try: return find_place(model, xs, layer)
     except (RuntimeError, TypeError):
-        kinds = [x.dtype for x in xs if isinstance(x, Tensor)
-                 and not x.is_floating_point()]
+        kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
         if not kinds: raise
-        raise ValueError(f"the network can't take images of {kinds[0]}: pass floating "
-                         "ones, scaled as in training") from None
+        raise ValueError(f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training") from None
     except ValueError:
         out = _logits(model(*xs))
         if out is None or out.isfinite().all(): raise
@@ -477,8 +447,7 @@ def _bar(it, total=None, after=2):
     finally:
         if bar: bar.on_iter_end()
 
-def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
-           hooks=lambda m: [], device=None, bar=False):
+def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks=lambda m: [], device=None, bar=False):
     """One pass: `on_map` gets each last map as it is made, `on_batch` the class
     scores and labels; returns the place"""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
@@ -486,8 +455,7 @@ def _sweep(model, dl, on_map, on_batch=lambda out,y: None, layer=None,
     with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
         try:
             for b in _bar(dl) if bar else dl:
-                xs,y = _split_batch(b, getattr(dl, 'n_inp',
-                                               1) if isinstance(dl, FastaiDL) else 1)
+                xs,y = _split_batch(b, getattr(dl, 'n_inp', 1) if isinstance(dl, FastaiDL) else 1)
                 if not y.numel(): continue
                 xs = _feed(xs, dev, dtype)
                 if place is None:
@@ -547,17 +515,13 @@ def accuracy(self:Activations):
 def to_df(self:Activations)->pd.DataFrame:
     "One row a class: images, accuracy on them, the filter with the largest mean"
     if self.labels.ndim > 1:
-        return pd.DataFrame(dict(name=self.vocab,
-                                 marked=self.labels.gt(0).sum(0).tolist()))
-    n,right = torch.bincount(self.labels,
-                             minlength=self.C),(self.preds == self.labels).float()
+        return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
+    n,right = torch.bincount(self.labels, minlength=self.C),(self.preds == self.labels).float()
     hits = torch.zeros(self.C).index_add_(0, self.labels, right)
-    best = class_means(self.features, self.labels,
-                       self.C).nan_to_num(-torch.inf).argmax(1)
+    best = class_means(self.features, self.labels, self.C).nan_to_num(-torch.inf).argmax(1)
     best = [b if i else None for b,i in zip(best.tolist(), n.tolist())]
-    return pd.DataFrame({'class':self.vocab, 'images':n.tolist(),
-                         'accuracy':(hits/n).tolist(),
-                         'strongest filter':pd.Series(best, dtype=object)})
+    return pd.DataFrame(
+        {'class':self.vocab, 'images':n.tolist(), 'accuracy':(hits/n).tolist(), 'strongest filter':pd.Series(best, dtype=object)})
 
 # %% ../nbs/05_activations.ipynb #c24f94a4
 @patch
@@ -566,8 +530,7 @@ def plot(self:Activations, ax=None, order=None, **kw):
     m = class_means(self.features, _class_numbers(self.labels), self.C)
     order = filter_order(m.nan_to_num(0)) if order is None else order
     if ax is None:
-        ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)),
-                          layout='constrained')[1]
+        ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
     im = ax.imshow(m[:,order], cmap='Greys', aspect='auto', **kw)
     ax.set(xlabel='filter', ylabel='class', title=f'mean feature, N={self.N}')
     ax.set_yticks(range(self.C), self.vocab, fontsize=7)
@@ -623,8 +586,7 @@ def _own_dl(learn, i=1):
     "Number `i` of the Learner's loaders, which must have images"
     with suppress(IndexError):
         if _n_images(dl := learn.dls[i]) != 0: return dl
-    raise ValueError("the Learner's loader is empty (an exported Learner has no data): "
-                     'pass dl=')
+    raise ValueError("the Learner's loader is empty (an exported Learner has no data): pass dl=")
 
 def _default_device(o, device):
     "Where to run; None: where the model is"
@@ -656,11 +618,9 @@ def collect(
                c.hook_convs if every else lambda m: [],
                _default_device(learn, device), bar)
     if sketch: sketch.hist = sketch.hist.cpu()
-    return Activations(c.feats.all(), c.outs.all(), c.ys.all(),
-                       _names(learn, dl, c.outs.buf.shape[1]), p.name,
-        c.sizes.pop() if len(c.sizes)==1 else None,
-        {k:v.all() for k,v in c.every.items()},
-        c.top.rows.cpu(), c.top.vals.cpu(), sketch, p, by)
+    return Activations(c.feats.all(), c.outs.all(),
+        c.ys.all(), _names(learn, dl, c.outs.buf.shape[1]), p.name, c.sizes.pop() if len(c.sizes)==1 else None,
+        {k:v.all() for k,v in c.every.items()}, c.top.rows.cpu(), c.top.vals.cpu(), sketch, p, by)
 
 # %% ../nbs/05_activations.ipynb #2a9d92f9
 def _pick(dl, wanted):
@@ -670,14 +630,12 @@ def _pick(dl, wanted):
         for b in dl:
             hits = [i for i in range(start, start+len(b[0])) if i in wanted]
             x = (dl.decode(b) if hits and isinstance(dl, TfmdDL) else b)[0]
-            out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor)
-                        for i in hits})
+            out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor) for i in hits})
             start += len(b[0])
             if len(out) == len(wanted): break
     if len(out) < len(wanted):
-        raise ValueError(f'the loader gives {start} images, but number '
-                         f'{max(wanted)} is wanted: pass the one that was '
-                         'collected from, which can be read again')
+        raise ValueError(
+            f'the loader gives {start} images, but number {max(wanted)} is wanted: pass the one that was collected from, which can be read again')
     return out
 
 def _as_picture(x):
@@ -698,15 +656,13 @@ def show_top(self:Activations,
     filters = list(range(min(4, self.K)) if filters is None else filters)
     at,vals = self.top_images[filters,:n],self.top_values[filters,:n]
     imgs = _pick(dl, at.flatten().tolist())
-    axs = plt.subplots(*at.shape, figsize=(at.shape[1], at.shape[0]*1.5),
-                       layout='constrained', squeeze=False)[1]
+    axs = plt.subplots(*at.shape, figsize=(at.shape[1], at.shape[0]*1.5), layout='constrained', squeeze=False)[1]
     for ax,img,v in zip(axs.flat, at.flatten().tolist(), vals.flatten().tolist()):
         ax.imshow(_as_picture(imgs[img]), cmap='gray_r')
         ax.set(xticks=[], yticks=[]); ax.set_xlabel(f'{v:.2f}', fontsize=7)
         for o in ax.spines.values(): o.set_visible(False)
     for i,k in enumerate(filters):
-        axs[i,0].set_title(titles[i] if titles else f'filter {k}',
-                           loc='left', fontsize=9)
+        axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
     return axs
 
 # %% ../nbs/05_activations.ipynb #18645572
@@ -736,8 +692,7 @@ def exact_quantiles(
 )->Tensor: # [K] float32; [K,Q] for Q shares
     """Quantiles of each filter's map values over all images and positions, exact,
     in three passes; zeros come as +0"""
-    model,dl,device = _model_of(learn),_default_dl(learn,
-                                                   dl),_default_device(learn, device)
+    model,dl,device = _model_of(learn),_default_dl(learn, dl),_default_device(learn, device)
     sweep = lambda fn: _sweep(model, dl, fn, layer=layer, device=device)
     if sketch is None or not sketch.n: sweep((sketch := Quantiles()).add)
     hist,left = sketch.hist.cpu(),32-sketch.bits
@@ -752,9 +707,7 @@ def exact_quantiles(
     return _from_key(d)[:,0] if np.ndim(q)==0 else _from_key(d)
 
 # %% ../nbs/05_activations.ipynb #e790cf37
-_MOVED = ('the maps changed between two passes: the loader shuffles or augments at '
-          'random, can be read only once, '
-          'or the sketch is of other data')
+_MOVED = ('the maps changed between two passes: the loader shuffles or augments at random, can be read only once, or the sketch is of other data')
 
 def _refine(sweep, d, left, s):
     "The counts of one more pass"
@@ -820,8 +773,7 @@ def save(self:Activations,
         with open(part, 'rb') as f: os.fsync(f.fileno())
         os.replace(part, file)
     except (OSError, SafetensorError) as e:
-        raise OSError(f'{file}: could not be written '
-                      f'({getattr(e, "strerror", 0) or e})') from None
+        raise OSError(f'{file}: could not be written ({getattr(e, "strerror", 0) or e})') from None
     finally:
         with suppress(OSError): part.unlink()
     return file
@@ -831,15 +783,12 @@ def _read_file(file):
     "Tensors and header of a file, or a `ValueError` that names it"
     try:
         with safe_open(file, 'pt') as f:
-            ts,head = ({k:f.get_tensor(k) for k in f.keys()},
-                       json.loads(f.metadata()['activations']))
+            ts,head = ({k:f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['activations']))
         good = head.get('sha256') == _seal(ts, head)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as e:
-        raise ValueError(f'{file}: damaged, or not a file of activations '
-                         f'({type(e).__name__}): collect again') from None
+        raise ValueError(f'{file}: damaged, or not a file of activations ({type(e).__name__}): collect again') from None
     if not good:
-        raise ValueError(f"{file}: damaged, its content doesn't fit "
-                         "its checksum: collect again")
+        raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
     return ts,head
 
 # %% ../nbs/05_activations.ipynb #9152f049
@@ -850,23 +799,19 @@ def load(cls:Activations,
     """Read activations from a file; `FileNotFoundError` or `ValueError` with
     its name where that can't be done"""
     if not Path(file).is_file():
-        raise FileNotFoundError(f'{file}: no such file of '
-                                'activations: collect and save first')
+        raise FileNotFoundError(f'{file}: no such file of activations: collect and save first')
     return _unpack(*_read_file(file))
 
 def _unpack(ts, head):
     "Activations of a file's content"
     q,p = head.get('quantiles'),head['place']
     if q:
-        hist,used = torch.zeros(len(ts['quantiles']), 2**q['bits'],
-                                dtype=torch.int64),ts.pop('quantiles')
+        hist,used = torch.zeros(len(ts['quantiles']), 2**q['bits'], dtype=torch.int64),ts.pop('quantiles')
         hist[:,q['first']:q['first']+used.shape[1]] = used
     if p: p = Place(**{**p, 'size':p['size'] and tuple(p['size'])})
     every = {k.removeprefix('every/'):v for k,v in ts.items() if k.startswith('every/')}
-    return Activations(vocab=head['vocab'], layer=head['layer'],
-                       size=head['size'] and tuple(head['size']), every=every,
-        quantiles=Quantiles(q['bits'], hist) if q else None, place=p,
-        by=head['by'], **{k:ts.get(k) for k in _FIELDS})
+    return Activations(vocab=head['vocab'], layer=head['layer'], size=head['size'] and tuple(head['size']), every=every,
+        quantiles=Quantiles(q['bits'], hist) if q else None, place=p, by=head['by'], **{k:ts.get(k) for k in _FIELDS})
 
 # %% ../nbs/05_activations.ipynb #ec3691ff
 def _code(f):
@@ -874,7 +819,8 @@ def _code(f):
     c = getattr(f, '__code__', f)
     const = lambda o: (_code(o) if isinstance(o, CodeType) else
                        repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o))
-    return f'{c.co_code.hex()} {c.co_names} {list(map(const, c.co_consts))}' if isinstance(c, CodeType) else type(f).__name__
+    return f'{c.co_code.hex()} {c.co_names} {list(map(const, c.co_consts))}' if isinstance(c,
+        CodeType) else type(f).__name__
 
 def _is_plain(o):
     if isinstance(o, (tuple,list)): return all(map(_is_plain, o))
@@ -916,8 +862,7 @@ def data_checksum(
     h = hashlib.sha256()
     with _plain_data(dl) as dl:
         if isinstance(dl, Iterator):
-            raise ValueError('the loader can be read only once: use one that can '
-                             'be read again, or collect()')
+            raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
         files = isinstance(dl, FastaiDL) and isinstance(dl.dataset, (Datasets,TfmdLists)) and item_files(dl.dataset)
         if files: h.update(' '.join([_transforms(dl), *item_digests(dl.dataset)]).encode())
         n_inp = getattr(dl, 'n_inp', 1) if isinstance(dl, FastaiDL) else 1
@@ -929,8 +874,7 @@ def data_checksum(
 # %% ../nbs/05_activations.ipynb #48912b5f
 def _layer_key(model, layer):
     "A layer as text"
-    return (repr(layer) if isinstance(layer, Place)
-            or layer is None else _layer_name(model, layer))
+    return (repr(layer) if isinstance(layer, Place) or layer is None else _layer_name(model, layer))
 
 def _answers(model, dl, device=None):
     "What the network says to the first batch, in three digits: what no list of its settings can miss"
@@ -958,8 +902,7 @@ def cached(
 )->Activations:
     """`collect`'s result, from folder/activations.safetensors if the same weights,
     data and options made it"""
-    model,dl,file = (_model_of(learn), _default_dl(learn, dl),
-                     Path(folder)/'activations.safetensors')
+    model,dl,file = (_model_of(learn), _default_dl(learn, dl), Path(folder)/'activations.safetensors')
     opts = dict(code=versions('csg_fastai'), autocast=[torch.is_autocast_enabled(o) for o in ('cpu','cuda')],
                 layer=_layer_key(model, layer), every=every, top=top, quantiles=quantiles, by=by)
     key = dict(model=model_checksum(model), data=data_checksum(dl), options=opts)
@@ -977,11 +920,9 @@ def _heads(model, K, C):
     """Weights [C,K] and biases of the layers that could be the classifier, the
     last first"""
     for m in reversed(list(model.modules())):
-        if isinstance(m, (nn.Linear,
-                          nn.Conv2d)) and m.weight.numel()==K*C and len(m.weight)==C:
+        if isinstance(m, (nn.Linear, nn.Conv2d)) and m.weight.numel()==K*C and len(m.weight)==C:
             W = m.weight.detach().float().cpu().reshape(C, K)
-            yield W.clone(), torch.zeros(
-                C) if m.bias is None else m.bias.detach().float().cpu().clone()
+            yield W.clone(), torch.zeros(C) if m.bias is None else m.bias.detach().float().cpu().clone()
 
 def _random_head(model, xs, place):
     "Means of random maps at `place`, and the class scores they lead to"
@@ -1011,8 +952,7 @@ def _some_images(model):
             p = next(model.parameters())
             model(x.to(p))
             return x
-    raise ValueError("no size of images is known that the model takes: pass "
-                     "xb=, a batch of its images")
+    raise ValueError("no size of images is known that the model takes: pass xb=, a batch of its images")
 
 # %% ../nbs/05_activations.ipynb #fc784e3d
 def head_weights(
@@ -1026,16 +966,14 @@ def head_weights(
     to one linear layer; else `ValueError`"""
     model = _model_of(learn)
     if xb is None:
-        xb = _first_images(learn.dls.valid) if isinstance(learn,
-                Learner) else _some_images(model)
+        xb = _first_images(learn.dls.valid) if isinstance(learn, Learner) else _some_images(model)
     p = next(model.parameters())
-    xs = _feed([x[:4] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb,
-            (tuple,list)) else (xb,))], p.device, p.dtype)
+    xs = _feed([x[:4] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb, (tuple,list)) else (xb,))],
+        p.device, p.dtype)
     place = find_place(model, xs, layer)
     out,f = _random_head(model, xs, place)
     for W,b in _heads(model, place.K, out.shape[1]):
-        if _rel(f @ W.T + b, out) < (1e-4 if p.dtype in (torch.float32,
-                torch.float64) else 2e-2):
+        if _rel(f @ W.T + b, out) < (1e-4 if p.dtype in (torch.float32, torch.float64) else 2e-2):
             return W,b
     raise ValueError("the class scores are not a linear function of the means of "
                      f"`{place.name}`: no single layer stands "

@@ -36,8 +36,7 @@ os.environ.setdefault('GIT_PYTHON_REFRESH', 'quiet');
 
 # %% ../nbs/10_adversarial.ipynb #14cf431b
 import eagerpy as ep, foolbox as fb
-from foolbox.attacks.base import (MinimizationAttack, get_criterion,
-                                  raise_if_kwargs, verify_input_bounds)
+from foolbox.attacks.base import (MinimizationAttack, get_criterion, raise_if_kwargs, verify_input_bounds)
 
 # %% ../nbs/10_adversarial.ipynb #74b45083
 @contextmanager
@@ -64,13 +63,10 @@ class ImageModel(nn.Module):
         bounds:tuple=(0,1) # Least and greatest value of a pixel
     ):
         super().__init__()
-        p = next((p for p in net.parameters() if p.is_floating_point()),
-                 torch.zeros(()))
-        self.net,self.bounds,self.n_asked,self.training,self.dtype = (net,
-                tuple(bounds),0,False,p.dtype)
+        p = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
+        self.net,self.bounds,self.n_asked,self.training,self.dtype = (net, tuple(bounds),0,False,p.dtype)
         for k,v in (('mean',mean),('std',std)):
-            self.register_buffer(k, torch.as_tensor(v,
-                    dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
+            self.register_buffer(k, torch.as_tensor(v, dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
@@ -119,7 +115,8 @@ def _stats(net, dl, mean=None, std=None, bounds=(0,1)):
 def _pretrained_stats(net):
     "What timm notes in its networks"
     cfgs = [getattr(m, 'pretrained_cfg', None) for m in net.modules()]
-    return [[torch.tensor(c[k]).float() for k in ('mean','std')] for c in cfgs if c and c.get('mean') and c.get('std')][:1]
+    return [[torch.tensor(c[k]).float() for k in ('mean','std')]
+        for c in cfgs if c and c.get('mean') and c.get('std')][:1]
 
 @patch
 def to_images(self:ImageModel, x):
@@ -127,8 +124,7 @@ def to_images(self:ImageModel, x):
     they lie outside"""
     if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
         raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
-    x,(lo,hi) = _feed([x], self.device,
-                      torch.float32)[0]*self.std + self.mean, self.bounds
+    x,(lo,hi) = _feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
     if not x.isfinite().all():
         raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
@@ -187,12 +183,9 @@ class FoolModel(fb.PyTorchModel):
     """A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are
     those of the clean images of `dl`"""
     def __init__(self, image_model, dl, vocab, labels, preds):
-        super().__init__(image_model, bounds=image_model.bounds,
-                         device=image_model.device)
-        self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model,
-                dl,vocab,labels,preds)
-    accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(),
-                        doc="On the clean images")
+        super().__init__(image_model, bounds=image_model.bounds, device=image_model.device)
+        self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model, dl,vocab,labels,preds)
+    accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(), doc="On the clean images")
 
 def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
@@ -245,8 +238,7 @@ _NORMS = {0:'values', 1:'L1', 2:'L2', math.inf:'L∞'}
 
 def _norm_of(atk):
     "Name of the distance that the attack keeps small"
-    return 'pixels' if isinstance(atk.distance, Pixels) else _NORMS.get(atk.distance.p,
-            f'L{atk.distance.p}')
+    return 'pixels' if isinstance(atk.distance, Pixels) else _NORMS.get(atk.distance.p, f'L{atk.distance.p}')
 
 # %% ../nbs/10_adversarial.ipynb #355a334f
 def distance(
@@ -296,8 +288,7 @@ def draw_targets(
         raise ValueError('one class has no other class to aim at: use targeted=False')
     y = _class_numbers(labels)
     if len(y): _check_range(y, C)
-    return (y + torch.randint(1, C, y.shape,
-                              generator=torch.Generator().manual_seed(_whole('seed', seed))).to(y)) % C
+    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(_whole('seed', seed))).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
@@ -335,8 +326,7 @@ def __len__(self:AttackResult):
 def __getitem__(self:AttackResult, i):
     "Some of the images: a mask, a slice or a list of numbers"
     i = [i] if isinstance(i, numbers.Integral) else i
-    return replace(self, **{k:v[i] for k,v in vars(self).items()
-                            if isinstance(v, Tensor)})
+    return replace(self, **{k:v[i] for k,v in vars(self).items() if isinstance(v, Tensor)})
 
 @patch
 def distances(self:AttackResult, norm=None):
@@ -427,11 +417,8 @@ def plot(self:AttackResult,
                          color='tab:red' if self.success[i] else 'k')
     for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')):
         a.set_ylabel(t, fontsize=9)
-    eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}',
-               ', at a random class' if self.targeted else '')
-    axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: '
-                             f'{self.success_rate:.0%} of {len(self)} fooled',
-                             fontsize=10)
+    eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}', ', at a random class' if self.targeted else '')
+    axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: {self.success_rate:.0%} of {len(self)} fooled', fontsize=10)
     return axs
 
 @patch
@@ -444,8 +431,7 @@ def _fgsm(targeted):
     return fb.attacks.LinfFastGradientAttack()
 
 def _pgd(targeted, steps=7, rel_stepsize=.25, random_start=True, restarts=1):
-    atk = fb.attacks.LinfPGD(steps=steps, rel_stepsize=rel_stepsize,
-                             random_start=random_start)
+    atk = fb.attacks.LinfPGD(steps=steps, rel_stepsize=rel_stepsize, random_start=random_start)
     return atk if restarts == 1 else atk.repeat(restarts)
 
 def _maker(cls):
@@ -464,8 +450,7 @@ class _Goal:
     def hit(self, z, i): return (z.argmax(1) == self.cls[i]) == self.targeted
     def of(self, i):
         "The same goal for the images `i` alone"
-        kind = (fb.criteria.TargetedMisclassification if self.targeted
-                else fb.criteria.Misclassification)
+        kind = (fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification)
         return kind(self.cls[i])
     def score(self, z, i):
         """What the attack lowers: the probability of the label, or minus that of
@@ -485,16 +470,14 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         initial_const:float=1., # The first of them
         **kwargs # `confidence`, `abort_early`
     ):
-        super().__init__(steps=steps, binary_search_steps=binary_search_steps,
-                         initial_const=initial_const, **kwargs)
+        super().__init__(steps=steps, binary_search_steps=binary_search_steps, initial_const=initial_const, **kwargs)
         self.stepsizes = tuple(np.atleast_1d(stepsizes).tolist())
 
     def run(self, model, inputs, criterion, **kw):
         x,restore = ep.astensor_(inputs)
         goal,x,asked = _Goal(get_criterion(criterion)),x.raw,lambda: getattr(
             getattr(model, 'image_model', None), 'n_asked', 0)
-        adv,left,self.queries = x.clone(),torch.arange(len(x),
-                device=x.device),torch.zeros(len(x), dtype=torch.int64)
+        adv,left,self.queries = x.clone(),torch.arange(len(x), device=x.device),torch.zeros(len(x), dtype=torch.int64)
         for self.stepsize in self.stepsizes:
             if not len(left): break
             n,out = asked(),super().run(model, x[left], goal.of(left), **kw)
@@ -538,21 +521,17 @@ def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
     them, or `per_class` of each class"""
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
     if not len(ok):
-        raise ValueError('no image is classified right, so there is nothing '
-                         'to attack: check the labels')
+        raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
     if n is None and per_class is None: return ok
     if n is not None and per_class is not None: raise ValueError('n= and per_class=: pass one of them')
-    pick = lambda at,k,what: at[torch.randperm(len(at),
-                                               generator=g)[:_enough(k, len(at), what)]]
+    pick = lambda at,k,what: at[torch.randperm(len(at), generator=g)[:_enough(k, len(at), what)]]
     if per_class is None: return pick(ok, n, '').sort().values
-    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}')
-                      for c,v in enumerate(vocab)]).sort().values
+    return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}') for c,v in enumerate(vocab)]).sort().values
 
 def _enough(k, have, what):
     _whole('n or per_class', k, 1)
     if k > have:
-        raise ValueError(f'{k} images{what} asked for, but only {have} are '
-                         'classified right: ask for fewer')
+        raise ValueError(f'{k} images{what} asked for, but only {have} are classified right: ask for fewer')
     return k
 
 # %% ../nbs/10_adversarial.ipynb #6cbe8d28
@@ -572,8 +551,7 @@ def _seeded(*seed, device=None):
     """All global random numbers from `seed`; they go on afterwards as if nothing
     had been drawn"""
     s = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    py,npy,cuda = (random.getstate(),np.random.get_state(),
-                   device is not None and device.type == 'cuda')
+    py,npy,cuda = (random.getstate(),np.random.get_state(), device is not None and device.type == 'cuda')
     try:
         with torch.random.fork_rng(devices=[device] if cuda else []):
             random.seed(s); np.random.seed(s); torch.manual_seed(s)
@@ -593,8 +571,7 @@ def _plainly(e, atk):
 def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     "One batch: attacked images, and the queries for each, on the CPU"
     dev,asked = fm.image_model.device,fm.image_model.n_asked
-    crit = (fb.criteria.Misclassification(y.to(dev)) if t[0] < 0
-            else fb.criteria.TargetedMisclassification(t.to(dev)))
+    crit = (fb.criteria.Misclassification(y.to(dev)) if t[0] < 0 else fb.criteria.TargetedMisclassification(t.to(dev)))
     kw = dict(ids=ids) if getattr(atk, 'per_image', False) else {}
     with torch.enable_grad(), _seeded(seed, int(ids[0]), device=dev):
         try: out = atk(fm, x.to(dev), crit, epsilons=eps, **kw)[1]
@@ -668,13 +645,10 @@ def attack(
     if papers and eps is not None: eps = eps*(hi-lo)
     _check_eps(atk, eps, lo, hi)
     index = _choose(fm.labels, fm.preds, fm.vocab, n, per_class, seed)
-    t = (draw_targets(fm.labels, len(fm.vocab),
-                      seed) if targeted else torch.full_like(fm.labels, -1))
+    t = (draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1))
     x,y,t = _collect_images(fm, index),fm.labels[index],t[index]
-    adv,queries = _attack_all(fm, atk, x, y, t, index,
-                              None if _is_minimal(atk) else eps, seed, bs)
-    return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries,
-                  name=name, eps=eps, seed=seed)
+    adv,queries = _attack_all(fm, atk, x, y, t, index, None if _is_minimal(atk) else eps, seed, bs)
+    return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries, name=name, eps=eps, seed=seed)
 
 def _fooled(learn, dl, mean, std, bounds):
     "`fool_model`, or `learn` where it is one already and nothing else is asked for"
@@ -687,10 +661,8 @@ def _judge(fm, atk, x, adv, y, t, bs, eps, **kw):
     adv = torch.where(none[:,None,None,None], x, adv)
     preds,adv_preds = _predict(m, x, bs),_predict(m, adv, bs)
     ok = is_success(x, adv, adv_preds, y, t, eps, norm, m.bounds) & ~none & (preds == y)
-    return AttackResult(x, adv, y, t, preds, adv_preds, ok, norm=norm,
-                        eps=eps, bounds=m.bounds, vocab=fm.vocab,
-                        seen=len(fm.labels), right=int((fm.preds == fm.labels).sum()),
-                        settings=repr(atk), fallback=none, **kw)
+    return AttackResult(x, adv, y, t, preds, adv_preds, ok, norm=norm, eps=eps, bounds=m.bounds, vocab=fm.vocab,
+        seen=len(fm.labels), right=int((fm.preds == fm.labels).sum()), settings=repr(atk), fallback=none, **kw)
 
 # %% ../nbs/10_adversarial.ipynb #80c1d2a4
 @dataclass
@@ -720,9 +692,7 @@ def plot(self:AttackCurve, ax=None, label='', **kw):
     for k,v in self.rates.items():
         ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
     ax.set(xlabel='ε (largest change of a pixel)', ylabel='fooled', ylim=(-.03,1.03))
-    ax.set_title(f'{self.N} images, '
-                 f'{"a random class" if self.targeted else "any wrong class"}',
-                 fontsize=10)
+    ax.set_title(f'{self.N} images, {"a random class" if self.targeted else "any wrong class"}', fontsize=10)
     for o in ax.legend(fontsize=8).get_texts(): o.set_parse_math(False)
     return ax
 
@@ -759,17 +729,14 @@ class BlackBoxAttack(MinimizationAttack):
         x,restore = ep.astensor_(inputs)
         verify_input_bounds(x, model)
         self.model,self.goal,x = model,_Goal(get_criterion(criterion)),x.raw
-        self.rngs = [np.random.default_rng([self.seed, int(i)])
-                     for i in (range(len(x)) if ids is None else ids)]
+        self.rngs = [np.random.default_rng([self.seed, int(i)]) for i in (range(len(x)) if ids is None else ids)]
         self.queries = torch.zeros(len(x), dtype=torch.int64)
         # the others are fooled already
-        live = (~self.ask(x, torch.arange(len(x),
-                                          device=x.device))[1]).nonzero().flatten()
+        live = (~self.ask(x, torch.arange(len(x), device=x.device))[1]).nonzero().flatten()
         return restore(ep.astensor(self.search(x, live)))
 
     def __repr__(self):
-        args = (f'{k}={v}' for k,v in vars(self).items() if isinstance(v,
-                (int,float,str,tuple)))
+        args = (f'{k}={v}' for k,v in vars(self).items() if isinstance(v, (int,float,str,tuple)))
         return f'{type(self).__name__}({", ".join(args)})'
 
 # %% ../nbs/10_adversarial.ipynb #031b6208
@@ -787,8 +754,7 @@ def set_pixel(
 )->Tensor: # A copy
     "Images with one pixel of each set to a value"
     out = x.flatten(2).clone()
-    out[torch.arange(len(x), device=x.device),:,at] = (val if val.ndim == 2
-            else val[:,None]).to(x)
+    out[torch.arange(len(x), device=x.device),:,at] = (val if val.ndim == 2 else val[:,None]).to(x)
     return out.view_as(x)
 
 # %% ../nbs/10_adversarial.ipynb #c465f76f
@@ -803,8 +769,7 @@ class SinglePixelAttack(BlackBoxAttack):
     ):
         super().__init__(**kwargs)
         if max_pixels < 1 or values < 2:
-            raise ValueError(f'max_pixels={max_pixels}, '
-                             f'values={values}: at least 1 and 2')
+            raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
         self.max_pixels,self.values = max_pixels,values
 
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
@@ -813,13 +778,10 @@ def search(self:SinglePixelAttack, x, live):
     """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
     to attack"""
     n,adv,k = x.shape[2]*x.shape[3],x.clone(),0
-    order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels]
-                                   for r in self.rngs]), device=x.device)
-    vals,total = torch.linspace(*self.model.bounds, self.values,
-                                device=x.device),order.shape[1]*self.values
+    order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels] for r in self.rngs]), device=x.device)
+    vals,total = torch.linspace(*self.model.bounds, self.values, device=x.device),order.shape[1]*self.values
     while len(live) and k < total:
-        tries = torch.arange(k, min(total, k + max(1, self.bs//len(live))),
-                             device=x.device)
+        tries = torch.arange(k, min(total, k + max(1, self.bs//len(live))), device=x.device)
         live,k = self._try(x, adv, live, order, vals, tries),k+len(tries)
     return adv
 
@@ -867,8 +829,7 @@ class LocalSearchAttack(BlackBoxAttack):
         if pick not in ('high','low'):
             raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
         if not 0 <= r <= 2:
-            raise ValueError(f'r={r}: the cyclic perturbation '
-                             'needs a factor from 0 to 2')
+            raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
@@ -878,8 +839,7 @@ def search(self:LocalSearchAttack, x, live):
     to attack"""
     (lo,hi),N,n = self.model.bounds,len(x),x.shape[2]*x.shape[3]
     self.mid,self.span = (lo+hi)/2,hi-lo
-    z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n,
-            dtype=torch.bool, device=x.device)
+    z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n, dtype=torch.bool, device=x.device)
     near = self._first(N, n).to(x.device)
     for _ in range(self.R):
         if not len(live): break
@@ -905,8 +865,7 @@ def _first(self:LocalSearchAttack, N, n):
 def _draw(self:LocalSearchAttack, near, live):
     """Up to `probes` of the marked pixels of each live image in random order:
     places [L,q], and which of them count"""
-    u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1])
-                               for i in live.tolist()])).to(near.device)
+    u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1]) for i in live.tolist()])).to(near.device)
     u,at = torch.where(near[live], u, 2.).sort(1)
     q = min(self.probes, int(near[live].sum(1).max()))
     return at[:,:q],u[:,:q] < 2
@@ -919,16 +878,13 @@ def _best(self:LocalSearchAttack, z, live, at, ok, shape):
     (row,col),sign,score = ok.nonzero(as_tuple=True),1 if self.pick == 'high' else -1,[]
     for r,c in zip(row.split(self.bs), col.split(self.bs)):
         i,a = live[r],at[r,c]
-        probe = set_pixel(z[i][...,None], a,
-                          self.p*z[i,:,a].sign()).view(-1, *shape[1:])
+        probe = set_pixel(z[i][...,None], a, self.p*z[i,:,a].sign()).view(-1, *shape[1:])
         score.append(sign*self.ask(probe*self.span + self.mid, i)[0])
     self.queries[live.cpu()] += ok.sum(1).cpu()
-    out = torch.full(ok.shape, -math.inf,
-                     device=z.device).index_put_((row,col), torch.cat(score))
+    out = torch.full(ok.shape, -math.inf, device=z.device).index_put_((row,col), torch.cat(score))
     v,j = out.sort(dim=1, descending=True, stable=True)
     mark = torch.zeros(len(live), z.shape[2], device=z.device)
-    return mark.scatter_(1, at.gather(1, j[:,:self.t]),
-                         (v[:,:self.t] > -math.inf).float())
+    return mark.scatter_(1, at.gather(1, j[:,:self.t]), (v[:,:self.t] > -math.inf).float())
 
 # %% ../nbs/10_adversarial.ipynb #b46ac3d7
 @patch
@@ -972,17 +928,14 @@ def _start(self:OnePixelAttack, rng, shape):
     the middle and clipped"""
     (lo,hi),(ch,H,W) = self.model.bounds,shape
     yx = rng.random((self.popsize, 2))*[H,W]
-    return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2,
-                                     (self.popsize, ch)).clip(lo, hi)])
+    return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2, (self.popsize, ch)).clip(lo, hi)])
 
 @patch
 def _paint(self:OnePixelAttack, x, v):
     "Copies of the image `x` [ch,H,W] with the pixels `v` [2+ch,S]"
     ch,H,W = x.shape
-    yx,to = np.minimum(v[:2].astype(int),
-                       [[H-1],[W-1]]),lambda o: torch.as_tensor(o, device=x.device)
-    return set_pixel(x.expand(v.shape[1], -1, -1, -1),
-                     to(yx[0]*W+yx[1]), to(v[2:].T.copy()))
+    yx,to = np.minimum(v[:2].astype(int), [[H-1],[W-1]]),lambda o: torch.as_tensor(o, device=x.device)
+    return set_pixel(x.expand(v.shape[1], -1, -1, -1), to(yx[0]*W+yx[1]), to(v[2:].T.copy()))
 
 # %% ../nbs/10_adversarial.ipynb #7e1d9834
 class _Found(Exception): "An evolution may stop"
@@ -1000,12 +953,9 @@ def _evolve(self:OnePixelAttack, x, adv, i):
         raise _Found
     box = [(0,x.shape[2]), (0,x.shape[3])] + [tuple(self.model.bounds)]*x.shape[1]
     try:
-        differential_evolution(energy, box, strategy=self.strategy,
-                               maxiter=self.maxiter, mutation=self.mutation,
-                                recombination=self.recombination, tol=0,
-                                atol=-1, polish=False, vectorized=True,
-                                updating='deferred', init=self._start(self.rngs[i],
-                                        x.shape[1:]), rng=self.rngs[i])
+        differential_evolution(energy, box, strategy=self.strategy, maxiter=self.maxiter,
+            mutation=self.mutation, recombination=self.recombination, tol=0, atol=-1, polish=False,
+            vectorized=True, updating='deferred', init=self._start(self.rngs[i], x.shape[1:]), rng=self.rngs[i])
     except _Found: pass
 
 # %% ../nbs/10_adversarial.ipynb #291dd828
@@ -1027,8 +977,7 @@ class AttackTable(Measure):
         if not results: raise ValueError('no attack, no table: pass at least one result')
         self.results = results
     def to_df(self):
-        rows = [r.to_df().assign(network=k if isinstance(k, str) else k[0])
-                for k,r in self.results.items()]
+        rows = [r.to_df().assign(network=k if isinstance(k, str) else k[0]) for k,r in self.results.items()]
         df = pd.concat(rows, ignore_index=True)
         return df[['network', *df.columns[:-1]]]
 
@@ -1039,8 +988,7 @@ class AttackTable(Measure):
         cols = {k:f'C{i}' for i,k in enumerate(dict.fromkeys(df.network))}
         for i,o in df.iterrows():
             err = [[o.fooled-o['from']], [o.to-o.fooled]]
-            ax.errorbar(o.fooled, i, xerr=err, fmt='o', capsize=3,
-                        color=cols[o.network], **kw)
+            ax.errorbar(o.fooled, i, xerr=err, fmt='o', capsize=3, color=cols[o.network], **kw)
         ax.set_yticks(range(n), df.network + ', ' + df.attack, parse_math=False)
         ax.set(xlim=(-.02,1.02), ylim=(n-.5,-.5), xlabel='fooled')
         return ax

@@ -77,8 +77,7 @@ PARTS = dict(before_train='start', before_batch='loader', after_pred='forward',
 def ticks(laps):
     "Callbacks that stamp a step's parts, the share of `CSG`'s own events, and its end"
     gate = {o:'gate' for o in PARTS if o!='before_train'}
-    return [Ticks(laps, PARTS, CSG.order-.5), Ticks(laps, gate, CSG.order+.5),
-            Ticks(laps, dict(after_batch='end'), 99)]
+    return [Ticks(laps, PARTS, CSG.order-.5), Ticks(laps, gate, CSG.order+.5), Ticks(laps, dict(after_batch='end'), 99)]
 
 # %% ../nbs/14_bench.ipynb #0baf03df
 def tick_gate(csg, laps):
@@ -259,8 +258,7 @@ def round_values(
     "The numbers of one round"
     s = {k:o.steps(clock) for k,o in laps.items()}
     t = {k:median(_total(o)) for k,o in s.items()}
-    v = {(k,f'step_{c}_s'):median(_total(o.steps(c)))
-         for k,o in laps.items() for c in ('cpu','wall')}
+    v = {(k,f'step_{c}_s'):median(_total(o.steps(c))) for k,o in laps.items() for c in ('cpu','wall')}
     for k,o in t.items(): v |= {(k,'images_per_s'):bs/o, (k,'epoch_s'):50_000/bs*o}
     v |= {(k,'loader_s'):_part(o, 'loader') for k,o in s.items()}
     v |= {(k,'peak_mb'):o.peak for k,o in laps.items() if not math.isnan(o.peak)}
@@ -382,8 +380,7 @@ def _rounds(one, repeats, threads, say, tell=None):
 
 def _rows(row, values):
     "Rows of rounds [dict (training, measure) -> value]; the round stands as the seed"
-    return [dict(row, seed=r, training=k, measure=m, value=o)
-            for r,v in enumerate(values) for (k,m),o in v.items()]
+    return [dict(row, seed=r, training=k, measure=m, value=o) for r,v in enumerate(values) for (k,m),o in v.items()]
 
 def _operations(dls, channels_last, bf16):
     "(training, measure) -> share of plain steps, in full precision and in bfloat16"
@@ -422,8 +419,7 @@ def bench_train(
         one = lambda r: round_values(_one_round(cs, dev), clock, bs)
         values = _rounds(one, repeats, threads, say)
         values[0] |= _operations(dls, channels_last, bf16)
-    row = dict(experiment='bench_train' + '_cuda'*gpu, preset=which, model='resnet20',
-               split='train', N=batches)
+    row = dict(experiment='bench_train' + '_cuda'*gpu, preset=which, model='resnet20', split='train', N=batches)
     rows = _rows(row, values)
     settings = dict(clock=clock, batches=batches, repeats=repeats, bs=bs, load=load,
                     threads=threads, num_workers=num_workers, bf16=bf16,
@@ -433,8 +429,7 @@ def bench_train(
 def _check_train(gpu, batches, repeats, bf16):
     "One clear line for what can't be measured"
     if batches<2 or repeats<1:
-        raise ValueError(f'batches={batches}, repeats={repeats}: '
-                         'a round needs 2 batches, a benchmark 1 round')
+        raise ValueError(f'batches={batches}, repeats={repeats}: a round needs 2 batches, a benchmark 1 round')
     if bf16 and not gpu:
         raise ValueError("bf16 needs a GPU: fastai's mixed precision is for GPUs")
 
@@ -473,8 +468,7 @@ def goal_table(
 
 def _medians(df):
     "Medians over the rounds [training, measure]"
-    return df.pivot_table(index='training', columns='measure', values='value',
-                          aggfunc='median', sort=False)
+    return df.pivot_table(index='training', columns='measure', values='value', aggfunc='median', sort=False)
 
 # %% ../nbs/14_bench.ipynb #db0c5b8f
 def speed_table(
@@ -485,10 +479,8 @@ def speed_table(
     df = check_rows(df)
     def line(k, r):
         s,peak = r.epoch_s,r.get('peak_mb', math.nan)
-        return (k, f'{r.images_per_s:.0f}', f'{s:.1f}', f'{200*s/60:.1f}',
-                '' if math.isnan(peak) else f'{peak:.0f}')
-    cols = ['training', 'images/s', 'seconds an epoch', 'minutes of 200 epochs',
-            'peak memory, MiB']
+        return (k, f'{r.images_per_s:.0f}', f'{s:.1f}', f'{200*s/60:.1f}', '' if math.isnan(peak) else f'{peak:.0f}')
+    cols = ['training', 'images/s', 'seconds an epoch', 'minutes of 200 epochs', 'peak memory, MiB']
     body = [line(k, r) for k,r in _medians(df).iterrows()]
     return ResultTable(pd.DataFrame(body, columns=cols), 1, note)
 
@@ -535,8 +527,7 @@ def mi_round(shape, sk_filters, sk_classes, threads):
     sk_all,sk_all_wall = sk*all_of,sk_wall*all_of
     times = dict(timed_cpu_s=sk, filters=f, classes=c, cpu_s=sk_all, wall_s=sk_all_wall)
     v |= {('sklearn',k):o for k,o in times.items()}
-    ratios = dict(speedup_cpu=sk_all/cpu, speedup_wall=sk_all_wall/wall,
-                  difference=diff)
+    ratios = dict(speedup_cpu=sk_all/cpu, speedup_wall=sk_all_wall/wall, difference=diff)
     return v | {('ours',k):o for k,o in ratios.items()}
 
 # %% ../nbs/14_bench.ipynb #daf89502
@@ -560,8 +551,7 @@ def first_calls():
 MI_SIZES = dict(pair=(10_000,64,10), large=(50_000,512,1000), base=(10_000,32,10),
                 N=(2500,5000,10_000,20_000,40_000,80_000), K=(8,16,32,64,128),
                 C=(2,10,50,200,1000))
-MI_QUICK = dict(pair=(500,8,4), large=(800,8,40), base=(400,4,4), N=(200,400),
-                K=(2,4), C=(2,4))
+MI_QUICK = dict(pair=(500,8,4), large=(800,8,40), base=(400,4,4), N=(200,400), K=(2,4), C=(2,4))
 
 def mi_shapes(sizes):
     "Shapes for the growth curves: `base` with one of its numbers changed"
@@ -585,19 +575,16 @@ def bench_mi(
     sizes,threads = MI_QUICK if quick else MI_SIZES,threads or min(2, os.cpu_count())
     load,rows = _load(),[]
     def add(shape, seed, v):
-        row = dict(experiment='bench_mi', preset='random', model=_times(shape),
-                   split='test', N=shape[0], seed=seed)
+        row = dict(experiment='bench_mi', preset='random', model=_times(shape), split='test', N=shape[0], seed=seed)
         rows.extend(dict(row, training=k, measure=m, value=o) for (k,m),o in v.items())
     mutual_info_matrix(*mi_data(100, 2, 2), threads=threads)    # compiled before
     for r in range(repeats):
         add(sizes['pair'], r, v := mi_round(sizes['pair'], 8, 10, threads))
         for s in mi_shapes(sizes):
             if s!=sizes['pair']: add(s, r, mi_round(s, 0, 0, threads))
-        say(f"round {r+1} of {repeats}: {v['ours','cpu_s']:.2f} CPU s, "
-            f"scikit-learn {v['ours','speedup_cpu']:.0f} times that")
+        say(f"round {r+1} of {repeats}: {v['ours','cpu_s']:.2f} CPU s, scikit-learn {v['ours','speedup_cpu']:.0f} times that")
     add(sizes['large'], 0, v := mi_round(sizes['large'], 4, 5, threads))
-    say(f"{_times(sizes['large'])}: {v['ours','wall_s']:.1f} s, "
-        f"scikit-learn {v['sklearn','cpu_s']/3600:.1f} hours")
+    say(f"{_times(sizes['large'])}: {v['ours','wall_s']:.1f} s, scikit-learn {v['sklearn','cpu_s']/3600:.1f} hours")
     if not quick:
         first = zip(('first_s','cached_s'), first_calls())
         add((100,1,2), 0, {('ours',k):o for k,o in first})
@@ -687,8 +674,7 @@ def bench_measures(
     with cpu_threads(threads): measures_data(200).measures()
     values = _rounds(lambda r: measures_round(N, r, threads), repeats, threads, say,
                      lambda v: f"{v['all','wall_s']:.1f} s")
-    row = dict(experiment='bench_measures', preset='random', model=_times((N,64,10)),
-               split='test', N=N)
+    row = dict(experiment='bench_measures', preset='random', model=_times((N,64,10)), split='test', N=N)
     return _rows(row, values), _settings(repeats, threads, quick, load), None
 
 def measures_round(N, seed, threads):
@@ -710,8 +696,7 @@ def measures_table(
     t = _medians(df)
     slow = t.drop('all').sort_values('wall_s', ascending=False)
     t = pd.concat([t.loc[['all']], slow])
-    body = [(k, f'{r.wall_s:.2f}', f'{r.cpu_s:.2f}', 'at most 10 s' if k=='all' else '')
-            for k,r in t.iterrows()]
+    body = [(k, f'{r.wall_s:.2f}', f'{r.cpu_s:.2f}', 'at most 10 s' if k=='all' else '') for k,r in t.iterrows()]
     cols = ['measure', 'seconds', 'CPU seconds', 'asked']
     return ResultTable(pd.DataFrame(body, columns=cols), 1, note)
 
@@ -769,9 +754,7 @@ def bench_localization(
     z,threads = LOC_QUICK if quick else LOC_SIZES,threads or min(2, os.cpu_count())
     load = _load()
     one = lambda r: loc_round(**z, sample=2 if quick else 8, seed=r)
-    values = _rounds(one, repeats, threads, say, lambda v: (
-        f"{v['ours','cpu_s']:.1f} CPU s, "
-        f"the loop {v['ours','speedup_cpu']:.0f} times that"))
+    values = _rounds(one, repeats, threads, say, lambda v: (f"{v['ours','cpu_s']:.1f} CPU s, the loop {v['ours','speedup_cpu']:.0f} times that"))
     row = dict(experiment='bench_localization', preset='random', split='test', N=z['N'],
                model=_times((z['N'],z['K'],z['side'])))
     return _rows(row, values), _settings(repeats, threads, quick, load), None
@@ -779,8 +762,7 @@ def bench_localization(
 def loc_round(N, K, side, C, sample=4, seed=0):
     "(who, measure) -> value"
     x,y,masks = loc_data(N, side, C, seed)
-    dl = from_tensors(x[:C], y[:C], x, y, range(C), bs=64, masks=(masks[:C],masks),
-                      drop_last=False, device='cpu').valid
+    dl = from_tensors(x[:C], y[:C], x, y, range(C), bs=64, masks=(masks[:C],masks), drop_last=False, device='cpu').valid
     with no_random(seed): net = PatchNet(K, C, side).eval()
     localize(net, dl, 'activmap', filters=2, tell=False)    # compiled before
     v = {**_loc_ours(net, dl, masks > 0, y, sample), **_loc_all(net, dl)}
@@ -795,8 +777,7 @@ def _loc_ours(net, dl, objects, y, sample):
     off = (torch.stack(ious, 1) - res[:,:sample]).abs().max().item()
     all_cpu,all_wall = loop*K/sample,loop_wall*K/sample
     v = dict(filters=sample, timed_cpu_s=loop, cpu_s=all_cpu, wall_s=all_wall)
-    ours = dict(cpu_s=cpu, wall_s=wall, difference=off,
-                speedup_cpu=all_cpu/cpu, speedup_wall=all_wall/wall)
+    ours = dict(cpu_s=cpu, wall_s=wall, difference=off, speedup_cpu=all_cpu/cpu, speedup_wall=all_wall/wall)
     return {('loop',k):o for k,o in v.items()} | {('ours',k):o for k,o in ours.items()}
 
 def _loc_all(net, dl):
@@ -864,8 +845,7 @@ def attack_round(net, G, dls, seed=0, n=ATTACK_N, threads=1):
 def detector_round(model, G, res, threads=1):
     "Fit and judge both detectors on halves of an attack's images"
     half,both,v = len(res)//2,(res.clean, res.adv),{}
-    for name,make,every in (('forest', lambda: Forest(n_jobs=threads), True),
-                            ('gate', lambda: GateDetector(G), False)):
+    for name,make,every in (('forest', lambda: Forest(n_jobs=threads), True), ('gate', lambda: GateDetector(G), False)):
         clean,adv = (features_of(model, o[:half], every=every) for o in both)
         fit,_,d = _seconds(lambda: make().fit(clean, adv))
         def look(): return [features_of(model, o[half:], every=every) for o in both]
@@ -912,8 +892,7 @@ def attacks_table(
     def cell(r, k, fmt):
         v = r.get(k, math.nan)
         return '' if math.isnan(v) else f'{v:{fmt}}'
-    body = [(who, *(cell(r, k, fmt) for k,(_,fmt) in cols.items()))
-            for who,r in _medians(df).iterrows()]
+    body = [(who, *(cell(r, k, fmt) for k,(_,fmt) in cols.items())) for who,r in _medians(df).iterrows()]
     cols = ['attack or detector', *(name for name,_ in cols.values())]
     return ResultTable(pd.DataFrame(body, columns=cols), 1, note)
 
@@ -958,10 +937,9 @@ def bench_imagenet(
         for p,learn in learns.items(): v |= _imagenet_steps(learn, p, dev, bs)
         return v | {('loader','images_per_s'):reading_speed(4 if quick else 24)}
     if gpu: _rounds(one, 1, threads, noop)         # kernels are chosen, memory is taken
-    values = _rounds(one, repeats, threads, say, lambda v: (
-        f"{v['std-bfloat16','images_per_s']:.1f} images/s in bfloat16"))
-    row = dict(experiment='bench_imagenet' + '_cuda'*gpu, preset=str(size),
-               model='resnet18', split='train', N=bs)
+    values = _rounds(one,
+        repeats, threads, say, lambda v: (f"{v['std-bfloat16','images_per_s']:.1f} images/s in bfloat16"))
+    row = dict(experiment='bench_imagenet' + '_cuda'*gpu, preset=str(size), model='resnet18', split='train', N=bs)
     settings = dict(_settings(repeats, threads, quick, load), bs=bs)
     if gpu: settings['clock'] = 'wall'
     return _rows(row, values), settings, None

@@ -510,7 +510,8 @@ def _set_csg_lr(self:CSG):
 def save(self:CSG, file):
     "Save the gate [C,K], its place and the schedule to `file` (safetensors)"
     if self.G is None: raise ValueError('there is no gate yet: fit first')
-    if not Path(file).parent.is_dir(): raise FileNotFoundError(f'no folder {Path(file).parent}: make it before csg.save')
+    if not Path(file).parent.is_dir():
+        raise FileNotFoundError(f'no folder {Path(file).parent}: make it before csg.save')
     meta = dict(layer=self.place.name if self.place else '', period=self.period, n_csg=self.n_csg, psi=self.psi)
     save_file({'G': self.G.detach().cpu().contiguous()}, str(file), {'csg': json.dumps(meta)})
 
@@ -519,7 +520,8 @@ def load(self:CSG, file):
     "Load a gate that `save` wrote; `ValueError` if `file` holds none"
     if not Path(file).is_file(): raise FileNotFoundError(f'no gate file {file}: pass the path that csg.save wrote')
     try:
-        with safe_open(str(file), 'pt') as f: G, saved = f.get_tensor('G'), json.loads((f.metadata() or {}).get('csg', '{}'))
+        with safe_open(str(file), 'pt') as f:
+            G, saved = f.get_tensor('G'), json.loads((f.metadata() or {}).get('csg', '{}'))
     except Exception as e: raise ValueError(f'{file} holds no gate ({e}): pass a file that csg.save wrote') from None
     self.G, self.saved, self.of = self._put(project(G)), saved, self.of if self.live else None
     return self
@@ -672,7 +674,8 @@ def cut_short(self:CSG):
 @patch
 def faults(self:CSG)->list:
     "All that went wrong with gate and filters, in a line each"
-    if self.G is None or not self.history or not any(h['path'] for h in self.history): return [_untouched_(self) or 'there is no gate: fit first']
+    if self.G is None or not self.history or not any(h['path'] for h in self.history):
+        return [_untouched_(self) or 'there is no gate: fit first']
     return [o for o in (f(self) for f in FAULTS) if o]
 
 @patch

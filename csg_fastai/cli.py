@@ -31,17 +31,14 @@ def command(
 def _why(e):
     """An exception in one line; expected ones in their own words, without fastai's
     note of the callback"""
-    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ',
-                 '', ' '.join(str(e).split()))
+    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ', '', ' '.join(str(e).split()))
     # what Python's functions call resume and fresh
-    msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))',
-                 r'--\1', msg)
+    msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
     msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)      # ... and its flags
     msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
     if isinstance(e, KeyboardInterrupt):
         return 'stopped; add --resume to go on from the last epoch'
-    if isinstance(e,
-            MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
+    if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
         return f'out of memory: use a smaller --bs or another --device ({msg[:200]})'
     if isinstance(e, OSError) and e.strerror and e.filename:
         return f'{e.filename}: {e.strerror}'
@@ -81,15 +78,13 @@ def _device(name):
     try: torch.ones(1, device=name).sum().item()
     except Exception as e:
         why = str(e).splitlines()[0]
-        raise ValueError(f'--device {name}: not to be had here '
-                         f'({why}): use cpu, cuda or cuda:1') from None
+        raise ValueError(f'--device {name}: not to be had here ({why}): use cpu, cuda or cuda:1') from None
     return name
 
 def _download(name):
     "Fetch CIFAR-10; the other sets have no address to fetch them from"
     if name != 'cifar10':
-        raise ValueError(f'--download knows cifar10 only, not {name}: arrange the '
-                         'images as the data page says')
+        raise ValueError(f'--download knows cifar10 only, not {name}: arrange the images as the data page says')
     from torchvision.datasets import CIFAR10
     from csg_fastai.data import data_home
     if _rank0(): CIFAR10(str(data_home()), download=True)

@@ -44,38 +44,32 @@ def _conv_op(ops, key, K):
 def _two(model, xb):
     "Two images of `xb`, on the model's device and in its precision"
     w = next(model.parameters())
-    return tuple(o[:2] if isinstance(o, Tensor) else o
-                 for o in _feed(xb if isinstance(xb, (tuple,list)) else (xb,),
-                                w.device, w.dtype))
+    return tuple(o[:2] if isinstance(o, Tensor)
+        else o for o in _feed(xb if isinstance(xb, (tuple,list)) else (xb,), w.device, w.dtype))
 
 def _place(model, layer, xb):
     "Where the gate sits, and two images to run the model with: noise if `xb` is None"
     if xb is not None: return find_place(model, xs := _two(model, xb), layer), xs
     conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if conv is None:
-        raise ValueError('the model has no convolution, so there '
-                         'are no filters to compare')
+        raise ValueError('the model has no convolution, so there are no filters to compare')
     for px in (64, 32, 224):
-        x = torch.randn(2, conv.in_channels, px, px,
-                        generator=torch.Generator().manual_seed(0)).to(conv.weight)
+        x = torch.randn(2, conv.in_channels, px, px, generator=torch.Generator().manual_seed(0)).to(conv.weight)
         try: return find_place(model, x, layer), x
         except (RuntimeError, AssertionError): continue
-    raise ValueError("images of 64, 32 and 224 pixels don't fit this model: pass "
-                     "xb=, a batch of its images")
+    raise ValueError("images of 64, 32 and 224 pixels don't fit this model: pass xb=, a batch of its images")
 
 # %% ../nbs/08_correlation.ipynb #1a0d55a9
 def _net(o):
     "The network of a model or Learner, or a `ValueError`"
     net = _model_of(o)
     if isinstance(net, nn.Module): return net
-    raise ValueError(f'model is a {type(o).__name__}: pass a '
-                     'network (nn.Module) or a Learner')
+    raise ValueError(f'model is a {type(o).__name__}: pass a network (nn.Module) or a Learner')
 
 def _modules_of(model, tr, key):
     "Names of the convolutions that returned the value `key`"
     mods = dict(model.named_modules())
-    return [n for n,w,_,k in tr.mods if w=='out' and k==key
-            and isinstance(mods[n], nn.Conv2d)]
+    return [n for n,w,_,k in tr.mods if w=='out' and k==key and isinstance(mods[n], nn.Conv2d)]
 
 # %% ../nbs/08_correlation.ipynb #2620b366
 def find_conv(
@@ -102,8 +96,7 @@ def _dense(conv):
     doesn't read"""
     w,g = conv.weight.detach(),conv.groups
     if g==1: return w
-    (K,n),out = w.shape[:2],w.new_zeros(conv.out_channels,
-                                        conv.in_channels, *w.shape[2:])
+    (K,n),out = w.shape[:2],w.new_zeros(conv.out_channels, conv.in_channels, *w.shape[2:])
     for i in range(g):
         rows = slice(i*K//g, (i+1)*K//g)
         out[rows, i*n:(i+1)*n] = w[rows]
@@ -123,13 +116,11 @@ def _rows(W):
     "Filters [K,d] in 64 bits, checked"
     W = _tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
     if W.ndim < 2 or not W.numel():
-        raise ValueError(f'filter weights have shape {tuple(W.shape)}: '
-                         'pass [K,in,kh,kw] or [K,d]')
+        raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
     W = W.flatten(1).double()
     bad = (~W.isfinite().all(1)).nonzero().flatten().tolist()
     if bad:
-        raise ValueError(f'weights of filter {bad[0]} are NaN or '
-                         'infinite: check the training')
+        raise ValueError(f'weights of filter {bad[0]} are NaN or infinite: check the training')
     return W
 
 def _unit(W):
@@ -175,11 +166,9 @@ def _check_corr(corr):
     "A square matrix of at least two filters, finite"
     corr = _tensor(corr, 'correlations', '[K,K]').float()
     if corr.ndim!=2 or corr.shape[0]!=corr.shape[1]:
-        raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass '
-                         '[K,K], from filter_cosine')
+        raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass [K,K], from filter_cosine')
     if len(corr) < 2:
-        raise ValueError('one filter has no other to be '
-                         'correlated with: pass at least two')
+        raise ValueError('one filter has no other to be correlated with: pass at least two')
     if not corr.isfinite().all():
         raise ValueError('correlations hold NaN or infinite values: use filter_cosine')
     return corr
@@ -204,8 +193,7 @@ class RCurve(Measure):
     random:np.ndarray=None # The same for unrelated filters [S]
     def to_df(self):
         cols = dict(s=self.s, r_s=self.share)
-        return pd.DataFrame(cols if self.random is None else {**cols,
-                'unrelated filters':self.random})
+        return pd.DataFrame(cols if self.random is None else {**cols, 'unrelated filters':self.random})
 
 # %% ../nbs/08_correlation.ipynb #4b5ccc31
 def r_curve(
@@ -218,8 +206,7 @@ def r_curve(
     s = np.linspace(0, 1, 51) if s is None else np.atleast_1d(np.asarray(s, float))
     if np.isnan(s).any(): raise ValueError('thresholds s hold NaN: pass numbers')
     vals = np.sort(_off(_check_corr(corr)).cpu().double().numpy())
-    share = 1 - np.searchsorted(vals, s.astype(np.float32).astype(float),
-                                'left')/len(vals)
+    share = 1 - np.searchsorted(vals, s.astype(np.float32).astype(float), 'left')/len(vals)
     return RCurve(s, share, None if d is None else random_share(d, s, signed))
 
 # %% ../nbs/08_correlation.ipynb #2307c0bf
@@ -254,8 +241,7 @@ def top_filters(
     features,labels,C = check_features(features, labels, n_classes)
     K = features.shape[1]
     if m1 not in range(1, K+1):
-        raise ValueError(f'm1={m1}: a class can have 1 to '
-                         f'K={K} filters, a whole number')
+        raise ValueError(f'm1={m1}: a class can have 1 to K={K} filters, a whole number')
     mean,n = _class_means(features, labels, C)
     best = mean.argsort(dim=1, descending=True, stable=True)[:,:m1]
     return torch.zeros(C, K, dtype=bool, device=mean.device).scatter_(1,
@@ -266,8 +252,7 @@ def _check_groups(groups, K):
     "Groups [C,K] as true and false"
     groups = _tensor(groups, 'groups', 'marks [C,K]')
     if groups.ndim!=2 or groups.shape[1]!=K:
-        raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are '
-                         f'K={K} filters: pass [C,{K}]')
+        raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are K={K} filters: pass [C,{K}]')
     if not groups.isfinite().all():
         raise ValueError('groups hold NaN or infinite values: pass true and false')
     return groups > .5
@@ -290,8 +275,7 @@ def c_ic(
     corr = _check_corr(corr).double()
     n = _meetings(_check_groups(groups, len(corr)).to(corr.device))
     if itself is None: n.fill_diagonal_(0)
-    return (((n*corr.clone().fill_diagonal_(itself or 0)).sum() / n.sum()).item()
-            if n.sum() else math.nan)
+    return (((n*corr.clone().fill_diagonal_(itself or 0)).sum() / n.sum()).item() if n.sum() else math.nan)
 
 def group_overlap(
     groups:Tensor # Groups A_c [C,K]
@@ -306,33 +290,29 @@ def group_overlap(
 def _check_gate(G, K=None):
     "A gate [C,K], numbers in [0,1], for `K` filters"
     if G is None:
-        raise ValueError('the gate is None: pass one [C,K], or '
-                         'owners from activation_gate')
+        raise ValueError('the gate is None: pass one [C,K], or owners from activation_gate')
     G = _tensor(G, 'the gate', 'a matrix [C,K]').float()
     if G.ndim!=2 or not len(G):
-        raise ValueError(f'the gate has shape {tuple(G.shape)}: '
-                         'pass classes x filters [C,K]')
+        raise ValueError(f'the gate has shape {tuple(G.shape)}: pass classes x filters [C,K]')
     if K is not None and G.shape[1]!=K:
-        raise ValueError(f'the gate is for {G.shape[1]} filters, but there are {K}: '
-                         'pass the gate of this network')
+        raise ValueError(f'the gate is for {G.shape[1]} filters, but there are {K}: pass the gate of this network')
     if not G.isfinite().all(): raise ValueError('the gate holds NaN or infinite values')
     if G.numel() and (G.min() < -1e-4 or G.max() > 1+1e-4):
-        raise ValueError(f'the gate has values from {G.min():.3g} to '
-                         f'{G.max():.3g}: pass one in [0,1]')
+        raise ValueError(f'the gate has values from {G.min():.3g} to {G.max():.3g}: pass one in [0,1]')
     return G
 
 def _names(classes, C):
     "Names of `C` classes as a list; None stays"
     if classes is None or len(classes := list(classes))==C: return classes
-    raise ValueError(f'{len(classes)} names for {C} classes: pass '
-                     'one for each row of the gate')
+    raise ValueError(f'{len(classes)} names for {C} classes: pass one for each row of the gate')
 
 def own_filters(
     G:Tensor, # Gate [C,K]
     threshold:float=.5 # Open where G > threshold
 )->Tensor: # [C,K], True where filter k is open for class c alone
     "Filters that a class has to itself (App. E)"
-    opened = _check_gate(G) > _number('threshold', threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
+    opened = _check_gate(G) > _number('threshold',
+        threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
     return opened & (opened.sum(0)==1)
 
 # %% ../nbs/08_correlation.ipynb #1e321ed1
@@ -345,8 +325,7 @@ class Monopoly(Measure):
     classes:list=None # C names
     def to_df(self):
         names = self.classes or range(len(self.own))
-        rows = [*zip(map(str, names), self.own.tolist()), ('shared', self.shared),
-                ('open for none', self.closed)]
+        rows = [*zip(map(str, names), self.own.tolist()), ('shared', self.shared), ('open for none', self.closed)]
         return pd.DataFrame(rows, columns=['class','filters'])
 
 # %% ../nbs/08_correlation.ipynb #e032bb86
@@ -385,13 +364,10 @@ class MonopolyTable(Measure):
     @property
     def m2(self)->int: return self.K - self.m1*self.own.shape[1]
     def to_df(self):
-        names = [*map(str, self.classes or range(self.own.shape[1])),
-                 'a class', 'shared']
+        names = [*map(str, self.classes or range(self.own.shape[1])), 'a class', 'shared']
         cols = [*self.own.T.double(), self.own.flatten().double(), self.shared.double()]
-        stat = lambda v: (v.mean().item(), v.std().item() if len(v)>1 else math.nan,
-                          int(v.min()), int(v.max()))
-        return pd.DataFrame([(n, *stat(v)) for n,v in zip(names, cols)],
-                            columns='class mean sd min max'.split())
+        stat = lambda v: (v.mean().item(), v.std().item() if len(v)>1 else math.nan, int(v.min()), int(v.max()))
+        return pd.DataFrame([(n, *stat(v)) for n,v in zip(names, cols)], columns='class mean sd min max'.split())
 
 # %% ../nbs/08_correlation.ipynb #746e8e80
 def monopoly_table(
@@ -416,8 +392,7 @@ def plot(self:MonopolyTable, ax=None):
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df(); d = d[d['class']!='a class']
-    ax.bar(range(len(d)), d['mean'], yerr=d['sd'].fillna(0),
-           color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
+    ax.bar(range(len(d)), d['mean'], yerr=d['sd'].fillna(0), color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
     ax.set_xticks(range(len(d)), map(plain, d['class']))
     ax.set(xlabel='class', ylabel='filters')
     return ax
@@ -474,10 +449,8 @@ class BlockScore(Measure):
         if math.isnan(self.score) or not len(self.null): return math.nan
         return (1 + (self.null >= self.score - 1e-12).sum())/(1 + len(self.null))
     def to_df(self):
-        rows = [('within classes', self.within), ('between classes', self.between),
-                ('block score', self.score),
-                ('random owners, 95 %', np.quantile(self.null,
-                        .95) if len(self.null) else math.nan), ('p', self.p)]
+        rows = [('within classes', self.within), ('between classes', self.between), ('block score', self.score),
+            ('random owners, 95 %', np.quantile(self.null, .95) if len(self.null) else math.nan), ('p', self.p)]
         return pd.DataFrame(rows, columns=['measure','value'])
 
 # %% ../nbs/08_correlation.ipynb #0b09b867
@@ -496,8 +469,7 @@ def block_score(
     w,b = _within_between(sub, owner)
     if math.isnan(w) or math.isnan(b): return BlockScore(w, b, np.array([]))
     mix = lambda: owner[torch.randperm(len(owner), generator=g).to(owner.device)]
-    return BlockScore(w, b,
-            np.array([_score(*_within_between(sub, mix())) for _ in range(n_perm)]))
+    return BlockScore(w, b, np.array([_score(*_within_between(sub, mix())) for _ in range(n_perm)]))
 
 # %% ../nbs/08_correlation.ipynb #6182bd3b
 @patch
@@ -539,16 +511,12 @@ def _own_hits(groups, G):
 def to_df(self:FilterCorrelation):
     "Measures and what unrelated filters would give"
     b, size, blank = self.blocks, random_mean(self.d), math.nan
-    unrelated, hits = 0. if self.signed else size, _own_hits(self.groups,
-            self.G) if self.gated else (blank, blank)
+    unrelated, hits = 0. if self.signed else size, _own_hits(self.groups, self.G) if self.gated else (blank, blank)
     rows = [('mean correlation', _off(self.corr).mean().item(), unrelated),
-            ('r_0.1', self.r_01, float(random_share(self.d, .1, self.signed))),
-            ('C_IC', self.c_ic, unrelated),
-            ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank),
-            ('overlap of A_c', self.overlap, 1/len(self.corr)),
-            ('own filters in A_c', *hits),
-            ('within classes', b.within, size), ('between classes', b.between, size),
-            ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
+        ('r_0.1', self.r_01, float(random_share(self.d, .1, self.signed))), ('C_IC', self.c_ic, unrelated),
+        ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank), ('overlap of A_c', self.overlap, 1/len(self.corr)),
+        ('own filters in A_c', *hits), ('within classes', b.within, size),
+        ('between classes', b.between, size), ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
     return pd.DataFrame(rows, columns=['measure','value','random'])
 
 # %% ../nbs/08_correlation.ipynb #2415bf52
@@ -565,13 +533,10 @@ def filter_correlation(
     C = None if G is None else len(_check_gate(G, len(corr)))
     features,labels,C = check_features(features, labels, C)
     if features.shape[1]!=len(corr):
-        raise ValueError(f'{features.shape[1]} features and {len(corr)} '
-                         'filters: pass both of one layer')
+        raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
     own = activation_gate(features, labels, C) if G is None else _check_gate(G)
-    groups = top_filters(features, labels,
-                         max(1, len(corr)//C) if m1 is None else m1, C)
-    return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(),
-                             _rows(W).shape[1], signed, G is not None)
+    groups = top_filters(features, labels, max(1, len(corr)//C) if m1 is None else m1, C)
+    return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(), _rows(W).shape[1], signed, G is not None)
 
 # %% ../nbs/08_correlation.ipynb #eedf322b
 def _edges(G):
@@ -596,12 +561,10 @@ def plot(self:FilterCorrelation, ax=None, title=None, vmax=.5, colorbar=True):
     if ax is None: ax = plt.subplots(figsize=(3.6, 3.4), layout='constrained')[1]
     o, e = block_order(self.G), np.r_[0, _edges(self.G)]
     cmap, vmin = ('RdBu_r', -vmax) if self.signed else ('Greys', 0)
-    im = ax.imshow(self.corr[o][:,o], cmap=cmap, vmin=vmin, vmax=vmax,
-                   interpolation='nearest')
+    im = ax.imshow(self.corr[o][:,o], cmap=cmap, vmin=vmin, vmax=vmax, interpolation='nearest')
     for a,b in zip(e, e[1:]): _box(ax, a, a, b-a, b-a)
     if colorbar: _scale(im, ax, self.signed)
-    sub = (f'$r_{{0.1}}$={self.r_01:.3f}  $C_{{IC}}$={self.c_ic:.3f}\nblock '
-           f'score {self.blocks.score:.2f}')
+    sub = (f'$r_{{0.1}}$={self.r_01:.3f}  $C_{{IC}}$={self.c_ic:.3f}\nblock score {self.blocks.score:.2f}')
     ax.set_title(f'{title}\n{sub}' if title else sub, fontsize=9)
     ax.set(xticks=[], yticks=[])
     return ax
@@ -610,8 +573,7 @@ def plot(self:FilterCorrelation, ax=None, title=None, vmax=.5, colorbar=True):
 def _patches(conv, x):
     "What `conv` multiplies its filters with, one row a position [n,d]"
     mode = conv.padding_mode
-    x = F.pad(x, conv._reversed_padding_repeated_twice,
-              mode='constant' if mode=='zeros' else mode)
+    x = F.pad(x, conv._reversed_padding_repeated_twice, mode='constant' if mode=='zeros' else mode)
     p = F.unfold(x, conv.kernel_size, conv.dilation, 0, conv.stride)
     return p.transpose(1, 2).flatten(0, 1)
 
@@ -639,16 +601,13 @@ class _Moments:
     "Sums over the patches of each class, in 64 bits"
     def __init__(self, conv, limit):
         if conv.groups > 1:
-            raise ValueError('filters of a grouped convolution read different '
-                             'patches: choose another layer')
+            raise ValueError('filters of a grouped convolution read different patches: choose another layer')
         self.conv, self.limit, self.n, self.x = conv, limit, None, None
     def start(self, C):
         d = self.conv.weight[0].numel()
         if 8*C*d*d > self.limit:
-            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: '
-                             'raise limit= if there is room')
-        self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64)
-                                  for o in ((), (d,), (d,d)))
+            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
+        self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
     def add(self, c, x):
         p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
         self.S[c] += (p.T@p).cpu().double(); self.s[c] += p.sum(0).cpu().double()
@@ -660,8 +619,7 @@ def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
     # a label of -1 would count for the last class
     if (y := _fit_labels(out, y)).ndim != 1:
-        raise ValueError('images with several classes have no one '
-                         'V_c: pass class numbers [N]')
+        raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
     for c in y.unique().tolist():
@@ -684,11 +642,9 @@ def patch_moments(
     name = find_conv(net, layer, _feed(_first_images(dl), w.device, w.dtype))
     m = _Moments(conv := net.get_submodule(name), limit)
     def keep(_, args): m.x = args[0].detach()
-    _sweep(net, dl, lambda o: None, m.on_batch, layer,
-           lambda _: [conv.register_forward_pre_hook(keep)], device)
+    _sweep(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
     n = m.n.clamp(min=1)[:,None]
-    return PatchMoments(m.S/n[...,None], m.s/n, m.n,
-                        conv.weight.detach().flatten(1).double().cpu(), name)
+    return PatchMoments(m.S/n[...,None], m.s/n, m.n, conv.weight.detach().flatten(1).double().cpu(), name)
 
 # %% ../nbs/08_correlation.ipynb #34a56cca
 def _check_square(S, share, rank):
@@ -696,10 +652,10 @@ def _check_square(S, share, rank):
     if S.ndim!=2 or S.shape[0]!=S.shape[1]:
         raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
     if not S.isfinite().all():
-        raise ValueError('S holds NaN or infinite values: check '
-                         'the images and the weights')
+        raise ValueError('S holds NaN or infinite values: check the images and the weights')
     _number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
-    if rank is not None: _number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
+    if rank is not None:
+        _number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
 
 def _rank_of(ev, share):
     """How many of the eigenvalues `ev`, largest first, it takes to hold `share`
@@ -714,8 +670,7 @@ def _leading(S, r):
     if not 0 < r <= d//32:
         U = eigh(S.numpy(), subset_by_index=[d-max(1, r), d-1])[1][:,::-1]
     else:
-        U = eigsh(S.numpy(), r,
-                  v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
+        U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
 # %% ../nbs/08_correlation.ipynb #d39702ef
@@ -755,16 +710,14 @@ def _response(W, S, S_all):
     to nothing"""
     power = lambda M: ((W@M)*W).sum(1)
     every = power(S_all)
-    return torch.stack([power(M) for M in S],
-                       1) / every.masked_fill(every<=0, math.inf)[:,None]
+    return torch.stack([power(M) for M in S], 1) / every.masked_fill(every<=0, math.inf)[:,None]
 
 # %% ../nbs/08_correlation.ipynb #263a5d97
 def _pairs_of(G, seen):
     "Filters and classes [K,C]: own class, other classes, and filters that nobody owns"
     own, seen = own_filters(G).T, seen[None]
     owned = own.any(1)[:,None]
-    return {'own class':own & seen, 'other classes':~own & owned & seen,
-            'filters nobody owns':~owned & seen}
+    return {'own class':own & seen, 'other classes':~own & owned & seen, 'filters nobody owns':~owned & seen}
 
 def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 
@@ -782,16 +735,14 @@ class SubspaceEnergy(Measure):
         rand = (self.rank/self.d).expand_as(self.energy)
         rows = [(n, *(_mean_at(v, at) for v in (self.energy, rand, self.response)))
                 for n,at in _pairs_of(self.G, self.rank>0).items() if at.any()]
-        return pd.DataFrame(rows, columns=['filters and','energy in V_c',
-                                           'random direction','response'])
+        return pd.DataFrame(rows, columns=['filters and','energy in V_c', 'random direction','response'])
 
 # %% ../nbs/08_correlation.ipynb #e017fbaf
 def _owners_for(pm, G):
     "The gate, checked against the moments"
     G = _check_gate(G, len(pm.W)).cpu()
     if len(G)==len(pm.n): return G
-    raise ValueError(f'the gate has {len(G)} classes and the moments {len(pm.n)}: '
-                     'pass those of one network')
+    raise ValueError(f'the gate has {len(G)} classes and the moments {len(pm.n)}: pass those of one network')
 
 def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
@@ -801,9 +752,9 @@ def _chosen(pm, classes, rank=None):
         raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
-        warnings.warn(f'{seen.sum()} decompositions of {d} x {d} matrices take '
-                      'minutes: classes= needs fewer, '
-                      f'and rank= up to {d//32} is much faster', stacklevel=3)
+        warnings.warn(
+            f'{seen.sum()} decompositions of {d} x {d} matrices take minutes: classes= needs fewer, and rank= up to {d//32} is much faster',
+            stacklevel=3)
     return seen
 
 def subspace_energy(
@@ -865,16 +816,13 @@ def energy_curve(
     rank:int=None # The largest r; None: d
 )->EnergyCurve:
     "`subspace_energy` at every rank"
-    G, (S,_), seen = _owners_for(moments, G), _about(moments,
-            center), _chosen(moments, classes, rank)
+    G, (S,_), seen = _owners_for(moments, G), _about(moments, center), _chosen(moments, classes, rank)
     d, at = len(moments.W[0]), seen.nonzero().flatten()
     if rank == 0: raise ValueError('rank=0: the curve starts at one direction')
-    cum = lambda M: (_unit(moments.W)@leading_space(M,
-            rank=d if rank is None else rank)).square().cumsum(1)
+    cum = lambda M: (_unit(moments.W)@leading_space(M, rank=d if rank is None else rank)).square().cumsum(1)
     E = torch.stack([cum(S[c]) for c in at], 1)             # [K,classes,R]
     ps = [o[:,at] for o in list(_pairs_of(G, seen).values())[:2]]
-    return EnergyCurve(*(E[o].mean(0).numpy() if o.any() else np.full(E.shape[2],
-            math.nan) for o in ps), d)
+    return EnergyCurve(*(E[o].mean(0).numpy() if o.any() else np.full(E.shape[2], math.nan) for o in ps), d)
 
 # %% ../nbs/08_correlation.ipynb #f5ba5b2a
 @patch
@@ -885,8 +833,7 @@ def plot(self:EnergyCurve, ax=None, title=None):
     d = self.to_df()
     for o,f in (('own','-'), ('other','-'), ('random','k:')):
         ax.plot(d['r'], d[o], f, label=o)
-    ax.set(xlabel='leading directions $r$', ylabel='energy inside',
-           xscale='log', ylim=(0, 1.02), title=title)
+    ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
     ax.legend(fontsize=8)
     return ax
 
@@ -904,13 +851,11 @@ class Centres(Measure):
     def _cosines(self): return _unit(self.centres.double()) @ _unit(self.G.double()).T
     def _off_row(self, c): return (c.sum(1) - c.diagonal()).div(max(1, len(c)-1))
     def to_df(self):
-        rows = [('purity', self.purity, math.nan),
-                ('adjusted Rand index', self.ari, 0.)]
+        rows = [('purity', self.purity, math.nan), ('adjusted Rand index', self.ari, 0.)]
         if self.G is not None:
             c = self._cosines()
-            rows += [('cosine of centre and gate row', c.diagonal().mean().item(),
-                      self._off_row(c).mean().item()),
-                     ('own filters among the largest', *self.hits())]
+            rows += [('cosine of centre and gate row', c.diagonal().mean().item(), self._off_row(c).mean().item()),
+                ('own filters among the largest', *self.hits())]
         return pd.DataFrame(rows, columns=['measure','value','other classes or chance'])
 
 # %% ../nbs/08_correlation.ipynb #91da9df8
@@ -936,8 +881,7 @@ def kmeans_centres(
     """Cluster the features into as many clusters as classes and match them (App.
     F); `ValueError` for N < C"""
     if G is not None: G = _check_gate(G).cpu()
-    features,labels,C = check_features(features, labels,
-                                       n_classes or (None if G is None else len(G)))
+    features,labels,C = check_features(features, labels, n_classes or (None if G is None else len(G)))
     if G is not None: _check_gate(G, features.shape[1])
     seed = _whole('seed', seed)
     if len(features) < C:
@@ -946,8 +890,7 @@ def kmeans_centres(
     km = KMeans(C, n_init=10, random_state=seed).fit(x)
     counts = np.zeros((C, C), int); np.add.at(counts, (y, km.labels_), 1)
     to = linear_sum_assignment(-counts)[1]                     # cluster of each class
-    centres, counts = (torch.from_numpy(o)
-                       for o in (km.cluster_centers_[to], counts[:,to]))
+    centres, counts = (torch.from_numpy(o) for o in (km.cluster_centers_[to], counts[:,to]))
     # one class is nothing to find
     ari = adjusted_rand_score(y, km.labels_) if len(np.unique(y)) > 1 else math.nan
     return Centres(centres.float(), counts, ari, G)
@@ -960,12 +903,10 @@ def plot(self:Centres, ax=None, title=None):
     if ax is None: ax = plt.subplots(figsize=(5, 2.2), layout='constrained')[1]
     K = self.centres.shape[1]
     o = torch.arange(K) if self.G is None else block_order(self.G)
-    im = ax.imshow(self.centres[:,o], cmap='Greys', aspect='auto',
-                   vmin=0, interpolation='nearest')
+    im = ax.imshow(self.centres[:,o], cmap='Greys', aspect='auto', vmin=0, interpolation='nearest')
     ax.figure.colorbar(im, ax=ax, label='centre')
     e = [] if self.G is None else np.r_[0, _edges(self.G)]
     for c,(a,b) in enumerate(zip(e, e[1:])): _box(ax, a, c, b-a, 1)
     C = len(self.centres)
-    ax.set(xlabel='filter', ylabel='class', title=title,
-           yticks=range(0, C, max(1, C//5)))
+    ax.set(xlabel='filter', ylabel='class', title=title, yticks=range(0, C, max(1, C//5)))
     return ax

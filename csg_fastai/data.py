@@ -46,16 +46,13 @@ class TensorImages:
     """Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with
     masks and boxes in the same order"""
     n_inp,split_idx = 1,None
-    def __init__(self, images, labels=None, vocab=None, masks=None,
-                 boxes=None, loss_func=None):
+    def __init__(self, images, labels=None, vocab=None, masks=None, boxes=None, loss_func=None):
         store_attr()
     def __len__(self): return len(self.images)
     def __getitem__(self, i):
-        return ((self.images[i],) if self.labels is None
-                else (self.images[i], self.labels[i]))
+        return ((self.images[i],) if self.labels is None else (self.images[i], self.labels[i]))
     def __repr__(self):
-        return (f'TensorImages: {len(self)} x {list(self.images.shape[1:])} '
-                f'{self.images.dtype}, {self.c} classes')
+        return (f'TensorImages: {len(self)} x {list(self.images.shape[1:])} {self.images.dtype}, {self.c} classes')
     c = property(lambda self: len(self.vocab))
     items = property(lambda self: L(self[i] for i in range(len(self))))
 
@@ -71,8 +68,7 @@ def to(self:TensorImages, device):
 def new_empty(self:TensorImages):
     "The same set without images: shapes, class names and loss stay"
     lbl = None if self.labels is None else self.labels[:0].clone()
-    return TensorImages(self.images[:0].clone(), lbl, self.vocab,
-                        loss_func=self.loss_func)
+    return TensorImages(self.images[:0].clone(), lbl, self.vocab, loss_func=self.loss_func)
 
 @patch
 @contextmanager
@@ -115,10 +111,8 @@ class TensorDL(TfmdDL):
         **kwargs
     ):
         self.pad,self.flip,self.augment,self._factors = pad,flip,augment,{}
-        self.mean,self.std = (torch.as_tensor(o, dtype=torch.float32).reshape(-1).cpu()
-                              for o in (mean,std))
-        super().__init__(dataset, bs=bs, shuffle=shuffle, drop_last=drop_last,
-                         num_workers=0, **kwargs)
+        self.mean,self.std = (torch.as_tensor(o, dtype=torch.float32).reshape(-1).cpu() for o in (mean,std))
+        super().__init__(dataset, bs=bs, shuffle=shuffle, drop_last=drop_last, num_workers=0, **kwargs)
 
 # %% ../nbs/02_data.ipynb #6542d959
 def _get_device(self): return self._device
@@ -126,8 +120,7 @@ def _set_device(self, d):
     TfmdDL.device.fset(self, d)
     if self._device is not None: self.dataset.to(self._device)
 
-TensorDL.device = property(_get_device, _set_device,
-                           doc="Where the images lie and the batches come out")
+TensorDL.device = property(_get_device, _set_device, doc="Where the images lie and the batches come out")
 
 # %% ../nbs/02_data.ipynb #96645416
 @patch
@@ -136,8 +129,7 @@ def normalize(self:TensorDL, x):
     key = x.device,x.dtype
     if key not in self._factors:
         mul = 1/self.std/(255 if x.dtype==torch.uint8 else 1)
-        self._factors[key] = [o[:,None,None].to(x.device)
-                              for o in (mul, -self.mean/self.std)]
+        self._factors[key] = [o[:,None,None].to(x.device) for o in (mul, -self.mean/self.std)]
     mul,add = self._factors[key]
     return x.to(torch.float32, copy=True).mul_(mul).add_(add)
 
@@ -202,8 +194,7 @@ def like(self:TensorImages, items):
         if len(items) and isinstance(items[0], tuple):
             items,y = (list(o) for o in zip(*items))
         items = torch.stack([_to_image(o, self.images) for o in items]) if len(items) else self.images[:0]
-    return TensorImages(check_images(items), y if y is None else torch.stack(y),
-                        self.vocab, loss_func=self.loss_func)
+    return TensorImages(check_images(items), y if y is None else torch.stack(y), self.vocab, loss_func=self.loss_func)
 
 # %% ../nbs/02_data.ipynb #f82d3f5a
 @patch
@@ -220,8 +211,7 @@ def decode(self:TensorDL, b):
     "Normalised batch `b` to images that can show themselves"
     x,*y = to_cpu(b)
     x = self.denorm(x.float()).clamp(0, 1)
-    return ((TensorImageBW if x.shape[1]==1 else TensorImage)(x),
-            *[TensorCategory(o) for o in y])
+    return ((TensorImageBW if x.shape[1]==1 else TensorImage)(x), *[TensorCategory(o) for o in y])
 
 # %% ../nbs/02_data.ipynb #13b5e7ba
 def check_images(
@@ -234,8 +224,7 @@ def check_images(
     if x.ndim==3: x = x[:,None]
     if x.ndim!=4: raise ValueError(f'{name}: expected [N,C,H,W], got {list(x.shape)}')
     if x.shape[-1] in (1,3) and x.shape[1]>4:
-        raise ValueError(f'{name}: channels come last in {list(x.shape)}: '
-                         'use np.moveaxis(x, -1, 1)')
+        raise ValueError(f'{name}: channels come last in {list(x.shape)}: use np.moveaxis(x, -1, 1)')
     if 0 in x.shape: raise ValueError(f'{name}: no pixels in {list(x.shape)}')
     if x.dtype==torch.uint8: return x.contiguous()
     if not x.is_floating_point():
@@ -253,23 +242,20 @@ def check_labels(
 )->Tensor: # int64 [N] or float32 [N,c]
     "Labels as a tensor, or a `ValueError` that says what is wrong with them"
     try: y = torch.as_tensor(y)
-    except (TypeError,ValueError,RuntimeError): raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
+    except (TypeError,ValueError,RuntimeError):
+        raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
     if y.ndim==0 or len(y)!=n: raise ValueError(f'{name}: {y.numel()} labels for {n} images')
     if y.is_floating_point(): return _check_weights(y.float(), c, name)
     if y.ndim!=1:
-        raise ValueError(f'{name}: class numbers are [N] and weights [N,c] are float; '
-                         f'got {list(y.shape)} {y.dtype}')
+        raise ValueError(f'{name}: class numbers are [N] and weights [N,c] are float; got {list(y.shape)} {y.dtype}')
     lo,hi = (int(y.min()),int(y.max())) if n else (0,0)
     if lo<0 or (c is not None and hi>=c):
-        raise ValueError(f'{name}: class numbers {lo}..{hi} outside '
-                         f'0..{"" if c is None else c-1}')
+        raise ValueError(f'{name}: class numbers {lo}..{hi} outside 0..{"" if c is None else c-1}')
     return y.long()
 
 def _check_weights(y, c, name):
     if y.ndim!=2 or (c is not None and y.shape[1]!=c):
-        raise ValueError(f'{name}: float labels are weights '
-                         f'[N,{c or "c"}], got {list(y.shape)}; '
-                         'class numbers must be integers')
+        raise ValueError(f'{name}: float labels are weights [N,{c or "c"}], got {list(y.shape)}; class numbers must be integers')
     if not torch.isfinite(y).all() or (y<0).any():
         raise ValueError(f'{name}: weights must be finite and at least 0')
     return y
@@ -303,15 +289,12 @@ def _whole(least, **kwargs):
 def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean, std):
     _whole(1, bs=bs, val_bs=val_bs or bs); _whole(0, pad=pad)
     if drop_last and bs>len(train):
-        raise ValueError(f'bs={bs} but only {len(train)} training images: with '
-                         'drop_last there is no batch; '
-                         f'use bs<={len(train)} or drop_last=False')
+        raise ValueError(f'bs={bs} but only {len(train)} training images: with drop_last there is no batch; use bs<={len(train)} or drop_last=False')
     if mean is None or std is None:
         mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
     _check_stats(train.images.shape[1], mean=mean, std=std)
     kw = dict(mean=mean, std=std, device=(device := _device(device)))
-    trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last,
-                   pad=pad, flip=flip, **kw)
+    trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last, pad=pad, flip=flip, **kw)
     return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, pad=pad, flip=flip, **kw), path=path, device=device)
 def _check_stats(c, **kwargs):
     "`ValueError` for a mean or standard deviation that doesn't fit images of `c` channels"
@@ -345,16 +328,12 @@ def from_tensors(
 )->DataLoaders:
     """`DataLoaders` over arrays held in memory; a `ValueError` in one line for
     arrays that don't fit together"""
-    xs = [check_images(x, f'x_{s}') for s,x in zip(('train','valid'),
-                                                   (x_train,x_valid))]
+    xs = [check_images(x, f'x_{s}') for s,x in zip(('train','valid'), (x_train,x_valid))]
     if xs[0].shape[1:]!=xs[1].shape[1:]:
-        raise ValueError(f'x_train {list(xs[0].shape)} and x_valid '
-                         f'{list(xs[1].shape)} differ in size')
+        raise ValueError(f'x_train {list(xs[0].shape)} and x_valid {list(xs[1].shape)} differ in size')
     c = len(vocab) if vocab is not None else None
-    ys = [check_labels(y, len(x), c, f'y_{s}') for s,x,y in zip(('train','valid'),
-            xs, (y_train,y_valid))]
-    vocab = (list(vocab) if vocab is not None
-             else [str(i) for i in range(_n_classes(*ys))])
+    ys = [check_labels(y, len(x), c, f'y_{s}') for s,x,y in zip(('train','valid'), xs, (y_train,y_valid))]
+    vocab = (list(vocab) if vocab is not None else [str(i) for i in range(_n_classes(*ys))])
     loss_func = loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
     for x,m in zip(xs, masks or ()): m is None or _check_masks(m, x)
     extra = (masks or (None,)*2, boxes or (None,)*2)
@@ -363,8 +342,7 @@ def from_tensors(
 
 def _check_masks(m, x):
     if len(m)!=len(x) or m.shape[-2:]!=x.shape[-2:]:
-        raise ValueError(f'masks {list(m.shape)} do not fit images '
-                         f'{list(x.shape)}: expected [N,H,W]')
+        raise ValueError(f'masks {list(m.shape)} do not fit images {list(x.shape)}: expected [N,H,W]')
 
 def _n_classes(*ys): return max(y.shape[1] if y.ndim==2 else int(y.max())+1 for y in ys)
 
@@ -398,7 +376,8 @@ def _read(file, use):
     try:
         with Image.open(file) as im: im.load(); return use(im)
     except Exception as e:
-        why = 'unknown or empty' if isinstance(e, UnidentifiedImageError) else str(e) if type(e) is ValueError else f'{type(e).__name__}: {e}'
+        why = 'unknown or empty' if isinstance(e,
+            UnidentifiedImageError) else str(e) if type(e) is ValueError else f'{type(e).__name__}: {e}'
         name = file if isinstance(file, (str,Path)) else getattr(file, 'name', 'the image')
         raise ImageError(f'{name}: not a readable image ({why})'.replace('\n', ' ')) from None
 
@@ -413,8 +392,7 @@ def _eight_bits(im):
     "Without palette and with 8 bits a channel"
     a,info = _deep(im),im.info
     if a is None and im.mode[0] in 'IF':
-        raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: '
-                         'no value is known to be white; save it with 8 bits')
+        raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: no value is known to be white; save it with 8 bits')
     if a is not None: im = Image.fromarray((a/257).round().astype('uint8'))
     elif im.mode=='P': im = im.convert('RGBA' if 'transparency' in info else 'RGB')
     im.info = info
@@ -429,7 +407,8 @@ def _srgb(im):
     if icc:
         with suppress(ImageCms.PyCMSError, OSError):                         # a viewer takes no notice of a broken one
             p = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            if 'sRGB' not in ImageCms.getProfileDescription(p): im = ImageCms.profileToProfile(im, p, _SRGB, outputMode='RGB')
+            if 'sRGB' not in ImageCms.getProfileDescription(p):
+                im = ImageCms.profileToProfile(im, p, _SRGB, outputMode='RGB')
     elif gamma and 'srgb' not in im.info and abs(2.2*gamma-1)>.02:
         im = im.point([round(255*(v/255)**(1/(2.2*gamma))) for v in range(256)]*len(im.getbands()))
     return im
@@ -541,8 +520,7 @@ def digit_tensors(
     if size!=8:
         x = F.interpolate(x, size=(size,size), mode='bilinear', align_corners=False)
     x,y = x.round().to(torch.uint8), torch.tensor(d.target, dtype=torch.long)
-    i,j = train_test_split(np.arange(len(y)), test_size=n_test,
-                           stratify=d.target, random_state=seed)
+    i,j = train_test_split(np.arange(len(y)), test_size=n_test, stratify=d.target, random_state=seed)
     return x[i], y[i], x[j], y[j]
 
 # %% ../nbs/02_data.ipynb #b90e3154
@@ -578,10 +556,8 @@ CIFAR_STATS = ([.4914,.4822,.4465], [.2023,.1994,.2010])
 CIFAR_VOCAB = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
 # %% ../nbs/02_data.ipynb #73ed5131
-_cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or '
-               'cifar10/{train,test}/CLASS/*.png',
-               'Pass path=, set CSG_DATA, or let '
-               'cifar10(download=True) fetch it (170 MB)')
+_cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or cifar10/{train,test}/CLASS/*.png',
+    'Pass path=, set CSG_DATA, or let cifar10(download=True) fetch it (170 MB)')
 
 def _folder(path, names, help):
     "The first of `path/name` or `path` itself that carries one of `names`"
@@ -591,8 +567,7 @@ def _folder(path, names, help):
     if not path.exists(): _fail(path, 'no such folder', *help)
     found = [path/n for n in names if (path/n).is_dir()]
     if path.name in names or (path/'train').is_dir(): found.append(path)
-    return (found[0] if found else _fail(path,
-                                         f'no {" or ".join(names)} folder here', *help))
+    return (found[0] if found else _fail(path, f'no {" or ".join(names)} folder here', *help))
 
 # %% ../nbs/02_data.ipynb #60797835
 class _UncheckedCIFAR10(CIFAR10):
@@ -603,7 +578,8 @@ class _UncheckedCIFAR10(CIFAR10):
 
 def _fetch_cifar(d):
     try: CIFAR10(str(d), download=True)
-    except (OSError,RuntimeError) as e: raise OSError(f'{d}: CIFAR-10 could not be fetched ({e}). {_cifar_help[1]}'.replace('\n', ' ')) from None
+    except (OSError,RuntimeError) as e:
+        raise OSError(f'{d}: CIFAR-10 could not be fetched ({e}). {_cifar_help[1]}'.replace('\n', ' ')) from None
 
 def _damaged(d, check):
     for f,md5 in CIFAR10.train_list + CIFAR10.test_list:
@@ -613,12 +589,10 @@ def _damaged(d, check):
 
 def _cifar_batches(d, check):
     if bad:=_damaged(d, check):
-        _fail(d, bad, *_cifar_help, exc=ValueError if 'damaged' in bad
-              else FileNotFoundError)
+        _fail(d, bad, *_cifar_help, exc=ValueError if 'damaged' in bad else FileNotFoundError)
     try: sets = [_UncheckedCIFAR10(str(d.parent), train=t) for t in (True,False)]
     except Exception as e:
-        _fail(d, f'cannot read a batch ({type(e).__name__}: {e})',
-              *_cifar_help, exc=ValueError)
+        _fail(d, f'cannot read a batch ({type(e).__name__}: {e})', *_cifar_help, exc=ValueError)
     return sum(((s.data.transpose(0,3,1,2), np.array(s.targets)) for s in sets), ())
 
 # %% ../nbs/02_data.ipynb #71bd7255
@@ -690,12 +664,10 @@ def cifar10(
     _whole(0, seed=seed)
     if download: _fetch_cifar(path or data_home())
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
-    xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir()
-                   or d.name=='cifar10' else _cifar_batches(d, check))
+    xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check))
     if n_train is not None: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
-    return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad,
-                        flip=flip, device=device, **kwargs)
+    return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad, flip=flip, device=device, **kwargs)
 
 # %% ../nbs/02_data.ipynb #891a09c0
 Canvases = namedtuple('Canvases', 'images labels masks boxes')
@@ -706,8 +678,7 @@ def _enlarge(x, side):
 
 def _window(canvas, yx, side):
     at = np.arange(side)
-    return (np.arange(len(canvas))[:,None,None], (yx[:,:1]+at)[:,:,None],
-            (yx[:,1:]+at)[:,None,:])
+    return (np.arange(len(canvas))[:,None,None], (yx[:,:1]+at)[:,:,None], (yx[:,1:]+at)[:,None,:])
 
 def _paste(canvas, patch, yx):
     w = _window(canvas, yx, patch.shape[-1])
@@ -726,8 +697,7 @@ def _places(rng, n, k, size, side, tries=1000):
         yx[bad] = rng.randint(0, size-side+1, (bad.sum(),k,2))
         bad = _clash(yx, side)
         if not bad.any(): return yx
-    raise ValueError(f'{k} digits of {side} pixels hardly fit on a canvas of {size}: '
-                     'use a larger size or fewer')
+    raise ValueError(f'{k} digits of {side} pixels hardly fit on a canvas of {size}: use a larger size or fewer')
 
 # %% ../nbs/02_data.ipynb #e964ca1b
 def _pick(rng, y, classes):
@@ -745,8 +715,7 @@ def _distract(rng, canvas, big, y, classes, fragments, noise):
         _paste(canvas, part, rng.randint(0, canvas.shape[-1]-side//2+1, (n,2)))
     for k in range(noise):
         part = rng.randint(0, 256, (n,side//3,side//3))*(rng.rand(n,side//3,side//3)<.5)
-        _paste(canvas, part.astype('uint8'),
-               rng.randint(0, canvas.shape[-1]-side//3+1, (n,2)))
+        _paste(canvas, part.astype('uint8'), rng.randint(0, canvas.shape[-1]-side//3+1, (n,2)))
 
 # %% ../nbs/02_data.ipynb #a15b92a8
 def mask_boxes(
@@ -801,12 +770,10 @@ def draw_canvases(
     classes = np.argsort(rng.rand(n,10), 1)[:,:max(objects,1)]
     if distractors: _distract(rng, canvas, big, y, classes[:,0], 6, 3)
     yx = _places(rng, n, objects, size, digit)
-    masks = torch.tensor(_put_digits(canvas,
-                                     big[_pick(rng, y, classes)][:,:objects], yx))
+    masks = torch.tensor(_put_digits(canvas, big[_pick(rng, y, classes)][:,:objects], yx))
     lbl = torch.tensor(classes[:,:objects])
     if objects==0:
-        lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size,
-                size, dtype=torch.uint8)
+        lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size, size, dtype=torch.uint8)
     if objects<2: lbl,masks = lbl[:,0],masks[:,0]
     return Canvases(torch.tensor(canvas)[:,None], lbl, masks, mask_boxes(masks))
 
@@ -832,10 +799,8 @@ def canvases(
     _whole(1, objects=objects, n=n, n_test=n_test, channels=channels); _whole(0, seed=seed)
     xt,yt,xv,yv = digit_tensors()
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
-    t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv,
-            yv, n_test, seed=[seed,1], **kw)
-    ys = [F.one_hot(o.labels, 10).sum(1).float() if objects>1
-          else o.labels for o in (t,v)]
+    t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv, yv, n_test, seed=[seed,1], **kw)
+    ys = [F.one_hot(o.labels, 10).sum(1).float() if objects>1 else o.labels for o in (t,v)]
     if objects>1: kwargs = merge(dict(loss_func=BCEWithLogitsLossFlat()), kwargs)
     xs = [o.images.repeat(1,channels,1,1) for o in (t,v)]
     return from_tensors(xs[0], ys[0], xs[1], ys[1], list('0123456789'),
@@ -852,20 +817,17 @@ def show_masks(
     "Images with the outlines of their masks and their labels"
     if getattr(dl, 'masks', None) is None: raise ValueError('the loader has no masks: pass masks= to from_tensors, or use canvases() or voc()')
     nrows = math.ceil(max_n/ncols)
-    axs = get_grid(max_n, nrows=nrows, ncols=ncols,
-                   figsize=figsize or (1.4*ncols, 1.6*nrows))
+    axs = get_grid(max_n, nrows=nrows, ncols=ncols, figsize=figsize or (1.4*ncols, 1.6*nrows))
     for i,ax in zip(range(min(max_n, dl.n)), axs):
         x,m = dl.images[i].cpu(), dl.masks[i].cpu().reshape(-1, *dl.masks.shape[-2:])
-        show_image(x if len(x)==3 else x[0], ctx=ax, cmap='gray',
-                   title=dl.dataset.label_str(dl.labels[i]))
+        show_image(x if len(x)==3 else x[0], ctx=ax, cmap='gray', title=dl.dataset.label_str(dl.labels[i]))
         for o,c in zip(m, ('#ff5533','#33aaff','#55dd33','#ffcc33')):
             ax.contour(o>0, [.5], colors=c, linewidths=1)
 
 # %% ../nbs/02_data.ipynb #f8da41fa
 VOC_VOCAB = 'bird cat dog cow horse sheep'.split()
 _voc_help = ('voc_animals/{train,test}/{img/CLASS/ID.jpg,mask/CLASS/ID.png}',
-             'Make it from VOC2010 and PASCAL-Part with voc_part_preprocess, then '
-             'pass path= or set CSG_DATA')
+    'Make it from VOC2010 and PASCAL-Part with voc_part_preprocess, then pass path= or set CSG_DATA')
 
 def _read_masks(fs, d, size):
     "Masks `d`/mask/CLASS/ID.png of the images `d`/img/CLASS/ID.*"
@@ -874,7 +836,8 @@ def _read_masks(fs, d, size):
         if not m.is_file(): _fail(m, 'the mask of an image is missing', *_voc_help)
     out = [read_mask(m) for m in ms]
     for m,o in zip(ms, out):
-        if o.shape!=(size,size): _fail(m, f'mask is {o.shape[1]}x{o.shape[0]}, not {size}x{size}', *_voc_help, exc=ValueError)
+        if o.shape!=(size,size):
+            _fail(m, f'mask is {o.shape[1]}x{o.shape[0]}, not {size}x{size}', *_voc_help, exc=ValueError)
     return torch.stack(out)
 
 # %% ../nbs/02_data.ipynb #f86b6ba8
@@ -938,21 +901,17 @@ def _voc_objects(f):
     "(class, mask [H,W]) of every object in a PASCAL-Part .mat file"
     try: objs = scipy.io.loadmat(f)['anno']['objects'][0,0].ravel()
     except Exception as e:
-        raise ValueError(f'{f}: not a PASCAL-Part annotation '
-                         f'({type(e).__name__}: {e})') from None
+        raise ValueError(f'{f}: not a PASCAL-Part annotation ({type(e).__name__}: {e})') from None
     return [(str(o['class'].item()), np.asarray(o['mask'])) for o in objs]
 
 # %% ../nbs/02_data.ipynb #52ad9468
-_part_help = ('JPEGImages/*.jpg and ImageSets/Main/trainval.txt in root, '
-              'Annotations_Part *.mat files in anno',
-              'Get VOCtrainval_03-May-2010.tar (PASCAL VOC) and trainval.tar.gz '
-              '(PASCAL-Part) and unpack both')
+_part_help = ('JPEGImages/*.jpg and ImageSets/Main/trainval.txt in root, Annotations_Part *.mat files in anno',
+    'Get VOCtrainval_03-May-2010.tar (PASCAL VOC) and trainval.tar.gz (PASCAL-Part) and unpack both')
 
 def _save_object(im, mask, dest, split, cls, id, size):
     box = square_box(mask)
     if box[0]==box[1] or box[2]==box[3]: return None
-    for kind,a,ext,how in (('img',im,'jpg',Image.LANCZOS),
-                           ('mask',((mask>0)*255).astype('uint8'),'png',Image.NEAREST)):
+    for kind,a,ext,how in (('img',im,'jpg',Image.LANCZOS), ('mask',((mask>0)*255).astype('uint8'),'png',Image.NEAREST)):
         f = dest/split/kind/cls/f'{id}.{ext}'
         f.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(cut_box(a, box)).resize((size,size), how).save(f)
@@ -978,8 +937,7 @@ def voc_part_preprocess(
     ids,rows = lst.read_text('utf-8').split(), []
     train = voc_split(ids, seed=seed)
     for f in mats:
-        rows += _cut_objects(f, root, dest,
-                             'train' if f.stem in train else 'test', size, classes)
+        rows += _cut_objects(f, root, dest, 'train' if f.stem in train else 'test', size, classes)
     return _write_table(rows, dest)
 
 def _cut_objects(f, root, dest, split, size, classes):
@@ -991,10 +949,8 @@ def _cut_objects(f, root, dest, split, size, classes):
     im = np.asarray(_read(jpg, lambda im: im.convert('RGB')))          # as it lies in the file: so does the annotation
     for _,c,m in objs:
         if m.shape!=im.shape[:2]:
-            raise ValueError(f'{f}: mask {m.shape} does not fit '
-                             f'photograph {im.shape[:2]}')
-    return [r for k,c,m in objs if (r:=_save_object(im, m, dest, split,
-                                                    c, f'{f.stem}_{k:02d}', size))]
+            raise ValueError(f'{f}: mask {m.shape} does not fit photograph {im.shape[:2]}')
+    return [r for k,c,m in objs if (r:=_save_object(im, m, dest, split, c, f'{f.stem}_{k:02d}', size))]
 
 def _write_table(rows, dest):
     if not rows:
@@ -1004,18 +960,15 @@ def _write_table(rows, dest):
     return dest
 
 # %% ../nbs/02_data.ipynb #b6f1fff1
-_imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG '
-                  'with the same classes in both',
-                  'Arrange the images so and pass path=, or set CSG_DATA to the '
-                  'folder that holds imagenet/')
+_imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG with the same classes in both',
+    'Arrange the images so and pass path=, or set CSG_DATA to the folder that holds imagenet/')
 
 def _check_imagenet(d):
     for s in ('train','val'):
         if not (d/s).is_dir(): _fail(d, f'no {s} folder here', *_imagenet_help)
     a,b = (set(class_folders(d/s)) for s in ('train','val'))
     if a!=b:
-        _fail(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}',
-              *_imagenet_help)
+        _fail(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}', *_imagenet_help)
 
 # %% ../nbs/02_data.ipynb #488e456c
 def _class_of(d, f): return f.relative_to(d).parts[1]
@@ -1041,8 +994,7 @@ def imagenet(
                                         device=_device(device), **kwargs)
 
 # %% ../nbs/02_data.ipynb #7bbecb21
-DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10,
-                voc=voc, imagenet=imagenet)
+DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10, voc=voc, imagenet=imagenet)
 
 def get_dls(
     name:str, # 'digits', 'canvases', 'cifar10', 'voc' or 'imagenet'

@@ -18,8 +18,7 @@ from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
-from .activations import (Measure, _bar, _check_range, _class_numbers,
-                                    _model_of, _pool, _tensor, class_means)
+from .activations import (Measure, _bar, _check_range, _class_numbers, _model_of, _pool, _tensor, class_means)
 from .correlation import activation_gate
 from .gate import gate_rows
 from .models import find_place, _logits
@@ -38,20 +37,17 @@ class Feats:
     def __len__(self): return len(self.logits)
     def __getitem__(self, i): return self.map(lambda t: t[[i] if isinstance(i, numbers.Integral) else i])
     def map(self, fn):
-        return Feats(fn(self.logits), fn(self.last),
-                     {k:fn(v) for k,v in self.every.items()})
+        return Feats(fn(self.logits), fn(self.last), {k:fn(v) for k,v in self.every.items()})
     def __repr__(self):
         D = sum(v.shape[1] for v in self.every.values())
-        return (f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, '
-                f'{D} in {len(self.every)} convolutions')
+        return (f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, {D} in {len(self.every)} convolutions')
 
 # %% ../nbs/10b_detection.ipynb #80fcae45
 @patch(as_prop=True)
 def rows(self:Feats):
     "The means of all convolutions side by side [N,D]"
     if not self.every:
-        raise ValueError('these features hold no convolutions: '
-                         'take them with every=True')
+        raise ValueError('these features hold no convolutions: take them with every=True')
     return torch.cat(list(self.every.values()), 1)
 
 @patch(cls_method=True)
@@ -109,11 +105,9 @@ def _images(x, what='images'):
     if x.ndim != 4:
         raise ValueError(f'{what} must be [N,ch,H,W], got shape {tuple(x.shape)}')
     if not len(x):
-        raise ValueError(f'there are no {what}: the attack found '
-                         'nothing, or the choice was empty')
+        raise ValueError(f'there are no {what}: the attack found nothing, or the choice was empty')
     if not x.is_floating_point():
-        raise ValueError(f'{what} are {x.dtype}: pass floating ones, '
-                         'scaled as the model takes them')
+        raise ValueError(f'{what} are {x.dtype}: pass floating ones, scaled as the model takes them')
     return x
 
 def features_of(
@@ -128,11 +122,9 @@ def features_of(
     x,dev = _images(x),next((p.device for p in _model_of(model).parameters()), 'cpu')
     with torch.no_grad(), tapped(model, x[:2].to(dev), every, layer) as look:
         f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in _bar(x.split(bs))])
-    bad = [n for n,v in [('class scores', f.logits), ('last map', f.last),
-                         *f.every.items()] if not v.isfinite().all()]
+    bad = [n for n,v in [('class scores', f.logits), ('last map', f.last), *f.every.items()] if not v.isfinite().all()]
     if bad:
-        raise ValueError(f'NaN or infinity in {bad[0]}: check '
-                         'the images and the weights')
+        raise ValueError(f'NaN or infinity in {bad[0]}: check the images and the weights')
     return f
 
 # %% ../nbs/10b_detection.ipynb #e77ac1a7
@@ -154,13 +146,11 @@ class Pairs:
         return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i],
                      self.ids[j], self.index[j], self.name, self.vocab)
     def __repr__(self):
-        return (f'{len(self)} pairs {self.name}: '
-                f'{int(self.success.sum())} attacks succeeded')
+        return (f'{len(self)} pairs {self.name}: {int(self.success.sum())} attacks succeeded')
 
 def _ids(x):
     "A whole number for the pixels of each image"
-    f = lambda o: int.from_bytes(hashlib.sha256(o.numpy().tobytes()).digest()[:7],
-                                 'big')
+    f = lambda o: int.from_bytes(hashlib.sha256(o.numpy().tobytes()).digest()[:7], 'big')
     return np.array([f(o) for o in x.detach().cpu().contiguous()])
 
 # %% ../nbs/10b_detection.ipynb #fad4618c
@@ -172,12 +162,10 @@ def pairs_of(
     layer=None # The layer with the last map; None: found
 )->Pairs:
     "Features of an attack's images before and after it"
-    x,a,y = _images(result.clean),_images(result.adv,
-            'adversarial images'),_class_numbers(result.labels).cpu()
+    x,a,y = _images(result.clean),_images(result.adv, 'adversarial images'),_class_numbers(result.labels).cpu()
     ok = _tensor(result.success, 'success', 'marks [N]').bool().cpu()
     if x.shape != a.shape or not len(x)==len(y)==len(ok):
-        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} '
-                         f'labels, {len(ok)} marks: one of each an image')
+        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} labels, {len(ok)} marks: one of each an image')
     index = getattr(result, 'index', None)
     index = np.arange(len(x)) if index is None else np.asarray(index)
     f,g = (features_of(model, o, bs, layer=layer) for o in (x, a))
@@ -266,10 +254,8 @@ def error_rates(
     clean,adv = (_tensor(o, 'scores', 'numbers [N]').flatten() for o in (clean, adv))
     _number('threshold', threshold, lambda v: v == v, 'pass a number')
     if not len(clean) or not len(adv):
-        raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial '
-                         'images: nothing to judge by')
-    false,missed = ((clean > threshold).double().mean().item(),
-                    (adv <= threshold).double().mean().item())
+        raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial images: nothing to judge by')
+    false,missed = ((clean > threshold).double().mean().item(), (adv <= threshold).double().mean().item())
     y = np.repeat([0,1], [len(clean), len(adv)])
     return dict(error=(false+missed)/2, false_alarm=false, missed=missed,
                 auroc=roc_auc_score(y, torch.cat([clean, adv]).cpu()))
@@ -295,7 +281,8 @@ def paired_interval(
 )->tuple: # Mean of a - b, and its interval's ends
     "How much more `a` has than `b`, pair by pair"
     a,b = (np.atleast_1d(np.asarray(o, dtype=float)) for o in (a, b))
-    if a.shape != b.shape or not len(a): raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
+    if a.shape != b.shape or not len(a):
+        raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
     d = a - b
     m,h = float(d.mean()),repeat_interval(d, 0., level)
     return m, m-h, m+h
@@ -340,8 +327,7 @@ def plot(self:Detection, ax=None, color=None, label=None):
     ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes],
                 color=color, marker='o', ms=4, capsize=3,
                 label=(label or ', '.join(o for o in (self.title, self.attack) if o)).replace('$', r'\$'))
-    ax.set(xlabel='training images a class', ylabel='detection error, %',
-           xscale='log', xticks=self.sizes)
+    ax.set(xlabel='training images a class', ylabel='detection error, %', xscale='log', xticks=self.sizes)
     ax.set_xticks(self.sizes, self.sizes); ax.minorticks_off(); ax.set_ylim(bottom=0)
     return ax
 
@@ -352,8 +338,7 @@ def _sides(pairs, n, n_test, test, seed, success):
     if success: sides = [o[o.success.nonzero().flatten()] for o in sides]
     for o,what in zip(sides, ('training','test')):
         if not len(o):
-            raise ValueError(f'{pairs.name} succeeded on none of the {what} images: '
-                             'use a larger eps, or success=False')
+            raise ValueError(f'{pairs.name} succeeded on none of the {what} images: use a larger eps, or success=False')
     return sides
 
 def _check_repeats(repeats, seed, detector):
@@ -404,9 +389,8 @@ class Likeness(Measure):
     title:str='' # Of the network
     def half(self, p): return 1.96*(p*(1-p)/self.n).sqrt()
     def to_df(self):
-        return pd.DataFrame({'layer':self.layers, 'clean':self.clean.tolist(),
-                             'adversarial':self.adv.tolist(),
-                             'change':(self.adv-self.clean).tolist()})
+        return pd.DataFrame(
+            {'layer':self.layers, 'clean':self.clean.tolist(), 'adversarial':self.adv.tolist(), 'change':(self.adv-self.clean).tolist()})
 
 # %% ../nbs/10b_detection.ipynb #ef9de809
 @patch
@@ -415,13 +399,10 @@ def plot(self:Likeness, ax=None, colors=('0.5','C3')):
     if ax is None: ax = plt.subplots(figsize=(5, 3), layout='constrained')[1]
     for p,c,l in zip((self.clean, self.adv), colors, ('clean','adversarial')):
         ax.plot(p, '-o', ms=3, color=c, label=l)
-        ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p),
-                        color=c, alpha=.2, lw=0)
+        ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p), color=c, alpha=.2, lw=0)
     ax.axhline(.5, color='k', lw=.7, ls=':')
-    names = (self.layers if len(self.layers) <= 8 else [i or ''
-            for i in range(len(self.layers)-1)] + ['last'])
-    ax.set_xticks(range(len(names)), names,
-                  rotation=90 if len(names)<=8 else 0, fontsize=6)
+    names = (self.layers if len(self.layers) <= 8 else [i or '' for i in range(len(self.layers)-1)] + ['last'])
+    ax.set_xticks(range(len(names)), names, rotation=90 if len(names)<=8 else 0, fontsize=6)
     ax.set(ylim=(0, 1.02), ylabel='share nearer to the source')
     ax.set_title(self.title, parse_math=False)
     ax.legend(fontsize=7, loc='center right')
@@ -437,14 +418,12 @@ def layer_likeness(
     (Sec. 5.2)"""
     p,y = pairs[pairs.success.nonzero().flatten()],_class_numbers(ref_labels)
     if not len(p):
-        raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to '
-                         'follow through the layers')
+        raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to follow through the layers')
     src,dst,out = p.labels,p.adv.preds,[]
     for get in [lambda f,k=k: f.every[k] for k in ref.every] + [lambda f: f.last]:
         x,m = get(ref),class_means(get(ref), y, ref.logits.shape[1])
         sd = (x - m[y]).square().mean(0).sqrt().clamp_min(1e-6)
-        out.append([_nearer(get(o), m, sd, src, dst).float().mean()
-                    for o in (p.clean, p.adv)])
+        out.append([_nearer(get(o), m, sd, src, dst).float().mean() for o in (p.clean, p.adv)])
     clean,adv = torch.tensor(out).T
     return Likeness([*ref.every, 'last map'], clean, adv, len(p), title)
 
@@ -475,13 +454,13 @@ class GateDetector:
         seed:int=0 # Not used: nothing is random
     ):
         if stand_in not in _STAND_INS:
-            raise ValueError(f'stand_in={stand_in!r}: use one '
-                             f'of {", ".join(_STAND_INS)}')
+            raise ValueError(f'stand_in={stand_in!r}: use one of {", ".join(_STAND_INS)}')
         _number('fpr', fpr, lambda v: 0 <= v <= 1, 'pass a share from 0 to 1')
         self.G,self.fpr,self.two_sided,self.stand_in = G,fpr,two_sided,stand_in
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
     def distance(self, f, preds=None):
-        if not hasattr(self, 'rows'): raise ValueError('this detector has seen nothing yet: fit it to clean images first')
+        if not hasattr(self, 'rows'):
+            raise ValueError('this detector has seen nothing yet: fit it to clean images first')
         return gate_distance(f.last, f.preds if preds is None else preds, self.rows)
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
         """Distance in standard deviations of the class `preds`; None: of the predicted
@@ -492,8 +471,7 @@ class GateDetector:
         z = (d - m) / s
         return z.abs() if self.two_sided else z
 
-_STAND_INS = {'activation gate':activation_gate,
-              'class means':lambda *a: class_means(*a).nan_to_num(0)}
+_STAND_INS = {'activation gate':activation_gate, 'class means':lambda *a: class_means(*a).nan_to_num(0)}
 
 # %% ../nbs/10b_detection.ipynb #106e9fff
 @patch
@@ -507,8 +485,7 @@ def fit(self:GateDetector, clean:Feats, adv:Feats=None):
     d,n = self.distance(clean, p),p.bincount(minlength=C)
     # a class that is never named: as all
     groups = [d[p==c] if n[c] > 1 else d for c in range(C)]
-    self.mean,sd = (torch.stack([fn(o) for o in groups])
-                    for fn in (torch.mean, torch.std))
+    self.mean,sd = (torch.stack([fn(o) for o in groups]) for fn in (torch.mean, torch.std))
     # an empty row: distance 1 always
     self.sd = torch.where(sd > 1e-6, sd, torch.ones_like(sd))
     self.threshold = self.score(clean).quantile(1-self.fpr).item()
@@ -524,16 +501,14 @@ class Transfer(Measure):
     title:str='' # Of the network
     def to_df(self, key='error'):
         v = getattr(self, key).mean(2)*(100 if key=='error' else 1)
-        return pd.DataFrame(v, pd.Index([f'trained on {n}' for n in self.names],
-                                        name=f'{self.title} {key}'), self.names)
+        return pd.DataFrame(v,
+            pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}'), self.names)
     def plot(self, ax=None, key='error', top=50):
         if ax is None: ax = plt.subplots(figsize=(3.4, 3), layout='constrained')[1]
         v = self.to_df(key).values
-        ax.imshow(v, cmap='Reds' if key=='error' else 'Greens', vmin=0,
-                  vmax=top if key=='error' else 1)
+        ax.imshow(v, cmap='Reds' if key=='error' else 'Greens', vmin=0, vmax=top if key=='error' else 1)
         for (i,j),o in np.ndenumerate(v):
-            ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}',
-                    ha='center', va='center', fontsize=8)
+            ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}', ha='center', va='center', fontsize=8)
         ax.set_xticks(range(len(v)), self.names, fontsize=7, parse_math=False)
         ax.set_yticks(range(len(v)), self.names, fontsize=7, parse_math=False)
         ax.set(xlabel='judged on', ylabel='trained on')
@@ -545,8 +520,7 @@ def _same_images(pairs):
     "The pairs of several attacks, cut to the images they share, in one order"
     ids = set.intersection(*(set(p.ids.tolist()) for p in pairs.values()))
     if not ids:
-        raise ValueError('the attacks have no image in common: attack the '
-                         'same images with all of them')
+        raise ValueError('the attacks have no image in common: attack the same images with all of them')
     cut = {k:p[np.flatnonzero(np.isin(p.ids, list(ids)))] for k,p in pairs.items()}
     out = {k:p[np.unique(p.ids, return_index=True)[1]] for k,p in cut.items()}
     # the attacks may have had loaders of their own
@@ -573,10 +547,8 @@ def transfer(
     n_train,n_test = _sizes(few[0], n_train, n_test, few[1])
     out = np.zeros((2, len(here), len(here), repeats))
     for r in _bar(range(repeats)):
-        sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success)
-                 for k,p in here.items()}
-        seen,judged = (set().union(*(s[i].ids.tolist() for s in sides.values()))
-                       for i in (0,1))
+        sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success) for k,p in here.items()}
+        seen,judged = (set().union(*(s[i].ids.tolist() for s in sides.values())) for i in (0,1))
         assert not seen & judged, 'an image is on both sides'
         for i,a in enumerate(sides.values()):
             d = detector(seed=1000*seed + r).fit(a[0].clean, a[0].adv)
@@ -597,8 +569,7 @@ def attack_loss(
     z = f.logits
     own = z.gather(1, t[:,None])[:,0]
     loss = F.relu(z.scatter(1, t[:,None], -torch.inf).amax(1) - own + 1)
-    return (loss if detector is None else loss + weight*F.relu(detector.score(f,
-            t) - detector.goal))
+    return (loss if detector is None else loss + weight*F.relu(detector.score(f, t) - detector.goal))
 
 # %% ../nbs/10b_detection.ipynb #f7001788
 def _check_attack(x, t, eps, steps, step, bs, bounds):
@@ -607,9 +578,8 @@ def _check_attack(x, t, eps, steps, step, bs, bounds):
     if len(x) != len(t):
         raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
     if x.min() < bounds[0] or x.max() > bounds[1]:
-        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the '
-                         f'bounds {bounds}: pass images before '
-                         'normalisation, and a model that normalises')
+        raise ValueError(
+            f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: pass images before normalisation, and a model that normalises')
     if not isinstance(eps, numbers.Real) or not 0 <= eps <= bounds[1]-bounds[0]:
         raise ValueError(f'eps={eps!r}: pass a distance from 0 to the width of the bounds {bounds}, grey levels as 8/255')
     _whole('steps', steps, 1); _whole('bs', bs, 1)
@@ -633,10 +603,8 @@ def adaptive_attack(
     x,t = _check_attack(x, targets, eps, steps, step, bs, bounds)
     dev = next((p.device for p in _model_of(model).parameters()), x.device)
     with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
-        go = partial(_descend, look, detector, eps, steps,
-                     step or 2.5*eps/steps, weight, bounds)
-        return torch.cat([go(*(v.to(dev) for v in o)) for o in zip(x.split(bs),
-                t.split(bs))]).to(x.device)
+        go = partial(_descend, look, detector, eps, steps, step or 2.5*eps/steps, weight, bounds)
+        return torch.cat([go(*(v.to(dev) for v in o)) for o in zip(x.split(bs), t.split(bs))]).to(x.device)
 
 # %% ../nbs/10b_detection.ipynb #40e28424
 def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
@@ -658,8 +626,7 @@ def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
 def _keep(f, t, detector):
     """What the attacker wants low: the detector's score where the image is taken
     for `t`, infinity elsewhere"""
-    s = (-f.logits.gather(1, t[:,None])[:,0] if detector is None
-         else detector.score(f, t))
+    s = (-f.logits.gather(1, t[:,None])[:,0] if detector is None else detector.score(f, t))
     return torch.where(f.preds == t, s.float(), torch.inf)
 
 # %% ../nbs/10b_detection.ipynb #0a200299
@@ -678,18 +645,15 @@ class Surrogate:
 @patch
 def fit(self:Surrogate, clean:Feats, adv:Feats):
     "Learn the detector's scores of these images"
-    x,y = (torch.cat([clean.rows, adv.rows]),
-           torch.cat([self.detector.score(o) for o in (clean, adv)]).float())
+    x,y = (torch.cat([clean.rows, adv.rows]), torch.cat([self.detector.score(o) for o in (clean, adv)]).float())
     self.mean,self.sd = x.mean(0),x.std(0).clamp_min(1e-6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(self.seed)
-        self.net = nn.Sequential(nn.Linear(x.shape[1], self.hidden),
-                                 nn.ReLU(), nn.Linear(self.hidden, 1))
+        self.net = nn.Sequential(nn.Linear(x.shape[1], self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
         opt = torch.optim.Adam(self.net.parameters(), 3e-3, weight_decay=1e-4)
         for _ in range(self.epochs):
             for i in torch.randperm(len(x)).split(64):
-                loss = F.binary_cross_entropy_with_logits(
-                    self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
+                loss = F.binary_cross_entropy_with_logits(self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
                 opt.zero_grad(); loss.backward(); opt.step()
     for q in self.net.parameters(): q.requires_grad_(False)
     return self
@@ -703,13 +667,10 @@ def best_of(
     """For each image the attempt that fools the classifier with the lowest score;
     the first where none fools it"""
     if not len(attempts): raise ValueError('no attempts: pass the Feats of at least one attack on these images')
-    s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(),
-                                 torch.inf) for f in attempts])
+    s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(), torch.inf) for f in attempts])
     at,n = s.argmin(0),torch.arange(len(labels))
-    every = {k:torch.stack([f.every[k] for f in attempts])[at,n]
-             for k in attempts[0].every}
-    return Feats(torch.stack([f.logits for f in attempts])[at,n],
-                 torch.stack([f.last for f in attempts])[at,n], every)
+    every = {k:torch.stack([f.every[k] for f in attempts])[at,n] for k in attempts[0].every}
+    return Feats(torch.stack([f.logits for f in attempts])[at,n], torch.stack([f.last for f in attempts])[at,n], every)
 
 # %% ../nbs/10b_detection.ipynb #7ed15fc5
 @dataclass

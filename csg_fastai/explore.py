@@ -75,8 +75,7 @@ def svg(w, h, *parts, alt='')->list:
 
 def put(uri, x, y, w, h)->str:
     "A picture at a place in a drawing"
-    return (f'<image href="{uri}" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" '
-            'preserveAspectRatio="none"/>')
+    return (f'<image href="{uri}" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" preserveAspectRatio="none"/>')
 
 def frame(x, y, w, h)->str:
     "A thin border"
@@ -240,8 +239,7 @@ def _whole(body, max_mb, js=_JS):
     "A fragment with its style and its script"
     s = f'{body}<style>{_CSS}</style><script>(() => {{{js}}})()</script>'
     if (mb := len(s.encode())/2**20) <= max_mb: return s
-    raise ValueError(f'the frames would weigh {mb:.1f} MB, more than max_mb={max_mb:g}'
-                     ': choose fewer of them with only=')
+    raise ValueError(f'the frames would weigh {mb:.1f} MB, more than max_mb={max_mb:g}: choose fewer of them with only=')
 
 # %% ../nbs/11_explore.ipynb #8f098889
 @patch
@@ -309,8 +307,7 @@ def __repr__(self:Tabs):
     return f'Tabs, {", ".join(self.pages)}: {len(self)} frames, {self.kb:.0f} kB'
 
 # %% ../nbs/11_explore.ipynb #a81d4e67
-_PAGE = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
-         'content="width=device-width"><title>{}</title>\n{}\n</html>\n')
+_PAGE = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{}</title>\n{}\n</html>\n')
 
 @patch
 def save(self:Frames,
@@ -358,8 +355,7 @@ def walk(self:View,
 def _only(only):
     "A dict, or a `ValueError` that tells how to write a file"
     if only is None or isinstance(only, dict): return only or {}
-    raise ValueError(f'static({str(only)!r}): the first argument says what to keep, as '
-                     f'a dict; to write a file use static().save({str(only)!r})')
+    raise ValueError(f'static({str(only)!r}): the first argument says what to keep, as a dict; to write a file use static().save({str(only)!r})')
 
 @patch
 def static(self:View,
@@ -402,8 +398,7 @@ class Panel:
         kind = lambda n: w.SelectionSlider if n in view.sliders else w.Dropdown
         self.view,self.out,self.busy = view,w.HTML(),True
         wide = dict(description_width='initial')             # names are shown whole
-        self.knobs = {n:kind(n)(options=[''], description=n, style=wide)
-                      for n in view.names}
+        self.knobs = {n:kind(n)(options=[''], description=n, style=wide) for n in view.names}
         self.opts = [{} for _ in view.names]
         for i,k in enumerate(self.knobs.values()):
             k.observe(partial(self._moved, i), 'value')
@@ -721,8 +716,8 @@ def draw(self:Gates, i):
     note = f'{self.o.K} filters, in the order of the last gate'
     text = f'<p>Epoch: {_when(g)}{path}. L1-density {l1_density(g["G"]):.3f}</p>'
     cells = put(tint(g['G'][:,self.order]), 84, 0, 470, h)
-    return [text, *svg(560, h+22, *rows, cells, frame(84, 0, 470, h),
-                       say(note, 84, h+15, 'm'), alt='gate of classes and filters')]
+    return [text,
+        *svg(560, h+22, *rows, cells, frame(84, 0, 470, h), say(note, 84, h+15, 'm'), alt='gate of classes and filters')]
 
 # %% ../nbs/11_explore.ipynb #f5969e65
 class Muting(_Of):
@@ -761,8 +756,7 @@ def draw(self:Muting, a, b):
     rec,rest = X.diagonal()/X.sum(1),[c for c in range(self.o.C) if c not in cs]
     own = ''.join(f' <b>{_esc(self._name(c))}</b> {_rate(rec[c])},' for c in cs)
     who = 'other' if cs else 'all'
-    text = (f'<p>{int(self.mask(a, b).sum())} filters muted. Recognised:{own} {who} '
-            f'classes {_rate(rec[rest].nanmean())} on average.</p>')
+    text = (f'<p>{int(self.mask(a, b).sum())} filters muted. Recognised:{own} {who} classes {_rate(rec[rest].nanmean())} on average.</p>')
     return [text, *_matrix(X, self.o.vocab, cs)]
 
 def _matrix(X, vocab, marked=()):
@@ -864,8 +858,7 @@ def _left(self:Maps, i, region, side):
     at = f'transform="scale({side/W:g} {side/H:g})"'
     path = lambda m,cls: f'<path class="{cls}" {at} d="{outline(m)}"/>'
     own = [] if self.objects is None else [path(self.objects[i], 'object')]
-    return [put(self._picture(i), 0, 0, side, side), *own, path(region, 'region'),
-            frame(0, 0, side, side)]
+    return [put(self._picture(i), 0, 0, side, side), *own, path(region, 'region'), frame(0, 0, side, side)]
 
 @patch
 def _picture(self:Maps, i): return self._once('picture', self.images[i], fn=lambda: picture(self.p[i]))
@@ -897,12 +890,10 @@ def _two(self:Maps, i):
 class Attacks(_Of):
     "Image, attack and ε: prediction, and the filters that moved"
     names,sliders,title = ('image','attack','ε'),('ε',),'attacks'
-    def __init__(self, interp, images=None, attacks=('fgsm','pgd'),
-                 epsilons=(.01,.031,.05,.1,.2)):
+    def __init__(self, interp, images=None, attacks=('fgsm','pgd'), epsilons=(.01,.031,.05,.1,.2)):
         super().__init__(interp)
         self.images = [i for i in _chosen(interp, images) if interp.preds[i]==interp.labels[i]]
-        if not self.images: raise ValueError(
-            'none of the images is classified right: choose others to attack')
+        if not self.images: raise ValueError('none of the images is classified right: choose others to attack')
         self.attacks,self.epsilons = list(attacks),list(epsilons)
         self.begin = {'ε':max(epsilons)}
     def options(self, *c):
@@ -969,12 +960,10 @@ def _moved(self:Attacks, f, g, was, now, n=8):
     names = lambda x,os: [say(s, x, 26+15*i, '', 'end') for i,s in enumerate(os)]
     left = names(60, [_short(self._name(c), 9) for c in cs])
     right = names(330, [_short(f'{k} ({self.owners(k)})', 19) for k in ks])
-    return svg(480, 20+15*max(len(cs), len(ks)), *left, *right,
-               say('probability', 66, 11, 'm'),
-               _bars(q[cs], 66, 120, 1, 'r'), _bars(p[cs], 66, 120, 1, 'o'),
-               say('filters that moved most (their classes)', 226, 11, 'm'),
-               _bars(b[ks], 336, 130, top, 'g'), _bars(a[ks], 336, 130, top, 'o'),
-               alt='class probabilities and filters before and after the attack')
+    return svg(480, 20+15*max(len(cs), len(ks)),
+        *left, *right, say('probability', 66, 11, 'm'), _bars(q[cs], 66, 120, 1, 'r'), _bars(p[cs], 66, 120, 1, 'o'),
+        say('filters that moved most (their classes)', 226, 11, 'm'), _bars(b[ks], 336, 130, top, 'g'),
+        _bars(a[ks], 336, 130, top, 'o'), alt='class probabilities and filters before and after the attack')
 
 # %% ../nbs/11_explore.ipynb #67377e37
 class Explorer:

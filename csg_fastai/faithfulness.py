@@ -32,10 +32,7 @@ def check_maps(
         raise ValueError(f'{name}: a {type(m).__name__}, not a tensor [B,H,W]')
     want = (len(x), *x.shape[2:])
     if m.shape != want:
-        raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for '
-                         f'images {tuple(x.shape)}: '
-                                         f'make them {want}, '
-                                         'F.interpolate resizes them')
+        raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for images {tuple(x.shape)}: make them {want}, F.interpolate resizes them')
     m = m.detach().as_subclass(Tensor).float()
     if not m.isfinite().all(): raise ValueError(f'{name}: maps hold NaN or infinity')
     return m
@@ -45,8 +42,7 @@ def _check_images(x, y):
     if x.ndim != 4: raise ValueError(f'images must be [B,C,H,W], got {tuple(x.shape)}')
     if not len(x): raise ValueError('no images: there is nothing to measure')
     if y.ndim != 1 or y.is_floating_point() or len(y) != len(x):
-        raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} '
-                         'images: pass class numbers [B]')
+        raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} images: pass class numbers [B]')
 
 def _check_classes(model, x, y):
     "One image through the model: are `y` among its classes?"
@@ -60,9 +56,7 @@ def _make_maps(fn, model, x, y, bs, name='maps'):
     return torch.cat([check_maps(fn(model, *o), o[0], name) for o in parts])
 
 # %% ../nbs/09a_faithfulness.ipynb #b8f719d4
-def random_maps(
-    seed:int=0
-): # Function of (model, x, y)
+def random_maps(seed:int=0):  # Function of (model, x, y)
     "Random numbers, the same for every model"
     _whole('seed', seed)
     def maps(model, x, y):
@@ -88,8 +82,7 @@ def pixel_rank(
     "Each pixel's place when pixels are taken from the largest value to the smallest"
     if maps.isnan().any(): raise ValueError('maps hold NaN, which has no rank')
     m = maps.flatten(1)
-    mix = torch.rand(m.shape,
-            generator=torch.Generator().manual_seed(seed)).argsort(1).to(m.device)
+    mix = torch.rand(m.shape, generator=torch.Generator().manual_seed(seed)).argsort(1).to(m.device)
     idx = mix.gather(1, m.gather(1, mix).argsort(dim=1, descending=True, stable=True))
     rank = torch.arange(m.shape[1], device=m.device).expand_as(idx)
     return torch.empty_like(idx).scatter_(1, idx, rank).view(maps.shape)
@@ -163,8 +156,7 @@ def insertion_deletion(
     steps,bs,seed = _whole('steps', steps, 1),_whole('bs', bs, 1),_whole('seed', seed)
     _check_classes(model, x, y)
     rank,empty = pixel_rank(check_maps(maps, x), seed),empty_images(x, base)
-    return tuple(_curve(model, *o, y, rank, steps, bs, score)
-                 for o in ((empty, x), (x, empty)))
+    return tuple(_curve(model, *o, y, rank, steps, bs, score) for o in ((empty, x), (x, empty)))
 
 def auc(curve): # [...,S+1] -> [...]
     "Area under curves over the shares 0 to 1, by trapezoids"
@@ -197,8 +189,7 @@ def _named(maps):
     "Functions of maps by name, with those that know nothing at the end"
     if callable(maps): maps = {getattr(maps, '__name__', 'maps'):maps}
     if not isinstance(maps, dict) or not maps or not all(map(callable, maps.values())):
-        raise ValueError('maps: pass a function of (model, x, y), '
-                         'or a dict of them by name')
+        raise ValueError('maps: pass a function of (model, x, y), or a dict of them by name')
     return {**maps, **{k:v for k,v in NOTHING.items() if k not in maps}}
 
 def _setup(learn, dl, n, maps):
@@ -222,17 +213,14 @@ class Faithfulness(Measure):
 
 def _mean_pm(v):
     "Mean, and half the width of its 95 % interval over the images"
-    return (v.mean().item(), 1.96*v.std().item()/math.sqrt(len(v))
-            if len(v) > 1 else math.nan)
+    return (v.mean().item(), 1.96*v.std().item()/math.sqrt(len(v)) if len(v) > 1 else math.nan)
 
 @patch
 def to_df(self:Faithfulness)->pd.DataFrame:
     "Mean area under the curves of each map; ± is half of a 95 % interval over images"
-    rows = {k:[f(o) for f,o in zip((_mean_pm, _mean_pm), v)]
-            for k,v in self.aucs.items()}
+    rows = {k:[f(o) for f,o in zip((_mean_pm, _mean_pm), v)] for k,v in self.aucs.items()}
     cols = 'insertion', 'insertion ±', 'deletion', 'deletion ±'
-    return pd.DataFrame([[*a, *b] for a,b in rows.values()], columns=cols,
-                        index=pd.Index(rows, name='map'))
+    return pd.DataFrame([[*a, *b] for a,b in rows.values()], columns=cols, index=pd.Index(rows, name='map'))
 
 # %% ../nbs/09a_faithfulness.ipynb #96e43898
 def faithfulness(
@@ -251,8 +239,8 @@ def faithfulness(
     bs = _whole('bs', bs, 1)
     with _untouched(model):
         ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
-    cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y,
-            m, base, steps, bs, score, seed)) for k,m in ms.items()}
+    cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed)) for k,
+        m in ms.items()}
     return Faithfulness(cs, base if isinstance(base, str) else 'given', score, title)
 
 # %% ../nbs/09a_faithfulness.ipynb #27dffd68
@@ -267,10 +255,8 @@ def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
     for a,w in zip(axs, which):
         for k,v in self.curves.items():
             c = v[w == 'deletion'].mean(0)
-            grey = (dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k])
-                    if k in NOTHING else {})
-            a.plot(np.linspace(0, 1, len(c)), c,
-                   label=plain(f'{k}: {auc(c):.3f}'), **{**grey, **kw})
+            grey = (dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {})
+            a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**grey, **kw})
         a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in'
               if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
@@ -278,9 +264,7 @@ def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
     return axs
 
 # %% ../nbs/09a_faithfulness.ipynb #4ff5f3fc
-def weight_layers(
-    model:nn.Module
-)->dict: # Name -> modules, the output's first
+def weight_layers(model:nn.Module)->dict:  # Name -> modules, the output's first
     "Layers with weights: each with the norms that follow it"
     groups = {}
     for name,m in model.named_modules():
@@ -288,18 +272,15 @@ def weight_layers(
         if any(p.ndim > 1 for p in own): groups[name] = [m]
         elif own and groups: list(groups.values())[-1].append(m)
     if not groups:
-        raise ValueError('the network has no layer with weights: '
-                         'there is nothing to randomise')
+        raise ValueError('the network has no layer with weights: there is nothing to randomise')
     return dict(reversed(groups.items()))
 
 # %% ../nbs/09a_faithfulness.ipynb #a71c8624
 @contextmanager
-def keep_weights(
-    model:nn.Module
-):
+def keep_weights(model:nn.Module):
     "Afterwards `model` is what it was before, bit for bit, also after an error"
-    ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(),
-           p.requires_grad) for p in model.parameters()]
+    ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(), p.requires_grad)
+        for p in model.parameters()]
     saved = _state(model)
     try: yield model
     finally:
@@ -313,13 +294,11 @@ def keep_weights(
 # %% ../nbs/09a_faithfulness.ipynb #80395fa2
 def _shuffle(m, g):
     for p in m.parameters(recurse=False):
-        p.copy_(p.flatten()[torch.randperm(p.numel(),
-                                           generator=g).to(p.device)].view_as(p))
+        p.copy_(p.flatten()[torch.randperm(p.numel(), generator=g).to(p.device)].view_as(p))
 
 def _reset(m, g):
     if not hasattr(m, 'reset_parameters'):
-        raise ValueError(f"a {type(m).__name__} can't reset its "
-                         "parameters: use by='shuffle'")
+        raise ValueError(f"a {type(m).__name__} can't reset its parameters: use by='shuffle'")
     gpus = {p.device.index for p in m.parameters(recurse=False) if p.device.type=='cuda'}
     with torch.random.fork_rng(gpus):
         # torch.manual_seed would set every GPU's state, and not take it back
@@ -346,11 +325,9 @@ def _ranks(m):
     "Ranks [B,P] of the values in each row, equal ones share their mean rank"
     s,idx = m.sort(1)
     # number of the group
-    new = torch.cat([torch.zeros_like(s[:,:1]), (s.diff(dim=1) != 0).to(s)],
-                    1).cumsum(1).long()
+    new = torch.cat([torch.zeros_like(s[:,:1]), (s.diff(dim=1) != 0).to(s)], 1).cumsum(1).long()
     pos = torch.arange(m.shape[1], device=m.device, dtype=torch.float64).expand(m.shape)
-    tot,cnt = (torch.zeros_like(pos).scatter_add_(1, new, o)
-               for o in (pos, torch.ones_like(pos)))
+    tot,cnt = (torch.zeros_like(pos).scatter_add_(1, new, o) for o in (pos, torch.ones_like(pos)))
     return torch.empty_like(pos).scatter_(1, idx, (tot/cnt.clamp(min=1)).gather(1, new))
 
 def _pair(a, b):
@@ -391,8 +368,7 @@ def ssim(
     # k: sample variances, as scikit-image has them
     ma,mb,k = pool(a),pool(b),w*w/(w*w-1)
     va,vb,cov = k*(pool(a*a) - ma**2),k*(pool(b*b) - mb**2),k*(pool(a*b) - ma*mb)
-    s = ((2*ma*mb + .01**2)*(2*cov + .03**2)
-         /((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
+    s = ((2*ma*mb + .01**2)*(2*cov + .03**2) /((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
     return s.mean((1,2)).float()
 
 # %% ../nbs/09a_faithfulness.ipynb #65df6828
@@ -415,13 +391,10 @@ def to_df(self:Sanity)->pd.DataFrame:
     "Means over images; ± is half of a 95 % interval. `other image`: the floor"
     rows = []
     for k,s in self.scores.items():
-        for l,(r,q),acc in zip([*self.layers, 'other image'], s,
-                               [*self.accuracy, math.nan]):
+        for l,(r,q),acc in zip([*self.layers, 'other image'], s, [*self.accuracy, math.nan]):
             r = r[~r.isnan()]                              # a constant map has no ranks
-            rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2),
-                         *_mean_pm(q), acc])
-    return pd.DataFrame(rows, columns=['map', 'layer', 'spearman',
-                                       'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
+            rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2), *_mean_pm(q), acc])
+    return pd.DataFrame(rows, columns=['map', 'layer', 'spearman', 'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
 
 # %% ../nbs/09a_faithfulness.ipynb #42e29074
 def _likeness(a, b, absolute):
@@ -434,22 +407,19 @@ def _is_right(z, y):
 
 def _stages(model, names, order, by, seed):
     "Make one layer after the other random; within `keep_weights`"
-    groups,first = weight_layers(model),{k:v.clone()
-                                         for k,v in model.state_dict().items()}
+    groups,first = weight_layers(model),{k:v.clone() for k,v in model.state_dict().items()}
     for i,l in enumerate(names):
         if order == 'independent': model.load_state_dict(first)
         randomise(groups[l], by, seed+i)
         yield l
 
 def _check_sanity(model, order, by, layers):
-    for k,v,ok in (('order', order, ('cascade','independent')),
-                   ('by', by, tuple(RANDOM))):
+    for k,v,ok in (('order', order, ('cascade','independent')), ('by', by, tuple(RANDOM))):
         if v not in ok: raise ValueError(f'{k}={v!r}: use {" or ".join(map(repr, ok))}')
     names = list(weight_layers(model))
     for l in layers or []:
         if l not in names:
-            raise ValueError(f'no layer {l!r} with weights: '
-                             f'there are {", ".join(names)}')
+            raise ValueError(f'no layer {l!r} with weights: there are {", ".join(names)}')
     return list(layers or names)
 
 # %% ../nbs/09a_faithfulness.ipynb #b0402dec
@@ -495,16 +465,13 @@ def plot(self:Sanity, ax=None, measure='spearman', **kw):
     if measure not in ('spearman','ssim'):
         raise ValueError(f"measure={measure!r}: use 'spearman' or 'ssim'")
     if ax is None:
-        ax = plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8),
-                          layout='constrained')[1]
+        ax = plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8), layout='constrained')[1]
     for i,(k,g) in enumerate(self.to_df().groupby('map', sort=False)):
         v = g[measure].values
         if np.isnan(v[:-1]).all(): continue
-        line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]],
-                        marker='.', label=plain(k), **kw)
+        line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]], marker='.', label=plain(k), **kw)
         ax.axhline(v[-1], ls='--', lw=.8, color=line.get_color(), alpha=.6)
-    ax.set_xticks(range(len(self.layers)+1), ['none', *self.layers],
-                  rotation=30, ha='right', fontsize=7)
+    ax.set_xticks(range(len(self.layers)+1), ['none', *self.layers], rotation=30, ha='right', fontsize=7)
     ax.set(ylabel=measure, ylim=(-.6, 1.05), title=plain(f'{self.title} {self.order}'))
     ax.legend(fontsize=7)
     return ax

@@ -61,9 +61,8 @@ def apply_gate(
 )->Tensor: # gated maps [B,K,...]
     "Multiply map k of image b by `rows[b,k]` (Sec. 3.2)"
     if x.shape[:2] != rows.shape:
-        raise ValueError(f'maps {tuple(x.shape)} and gate rows '
-                         f'{tuple(rows.shape)} differ in images or '
-                         'filters: gate the layer that the gate was made for')
+        raise ValueError(
+            f'maps {tuple(x.shape)} and gate rows {tuple(rows.shape)} differ in images or filters: gate the layer that the gate was made for')
     return (x * rows.reshape(rows.shape + (1,)*(x.ndim-2))).to(x.dtype)
 
 # %% ../nbs/00_gate.ipynb #662863fb
@@ -99,8 +98,7 @@ def _project(G, prev=None):
     top  = G.clamp(min=0).amax(0)                        # [K]
     dead = top < torch.finfo(G.dtype).tiny
     hot  = F.one_hot(_revive(G, prev), len(G)).T.to(G.dtype)
-    return torch.where(dead, hot,
-                       G.clamp(min=0) / top.masked_fill(dead, 1)).contiguous()
+    return torch.where(dead, hot, G.clamp(min=0) / top.masked_fill(dead, 1)).contiguous()
 
 # %% ../nbs/00_gate.ipynb #264a5dd9
 def project(
@@ -114,8 +112,7 @@ def project(
     if prev is not None and (prev := _gate(prev)).shape != G.shape:
         raise ValueError(f'the gate before the step is {[*prev.shape]}, the one after it {[*G.shape]}')
     if not torch.isfinite(G).all():
-        raise ValueError('the gate holds NaN or infinite values: lower the '
-                         'learning rate or check the images')
+        raise ValueError('the gate holds NaN or infinite values: lower the learning rate or check the images')
     return _project(G, prev)
 
 # %% ../nbs/00_gate.ipynb #c0369330
@@ -143,14 +140,11 @@ def density_interval(
     _whole(C=C, K=K)
     g = K if g is None else g
     if not hasattr(g, '__float__') or not g >= K:
-        raise ValueError(f'g={g} is below K={K}: each filter keeps '
-                         f'one class, so pass g >= {K}')
+        raise ValueError(f'g={g} is below K={K}: each filter keeps one class, so pass g >= {K}')
     return 1/C, min(1., g/(C*K))
 
 # %% ../nbs/00_gate.ipynb #85f89695
-PSI = dict(l1 = lambda t: t,
-           l2 = lambda t: t**2,
-           smooth_l1 = lambda t: F.smooth_l1_loss(t, torch.zeros_like(t)))
+PSI = dict(l1 = lambda t: t, l2 = lambda t: t**2, smooth_l1 = lambda t: F.smooth_l1_loss(t, torch.zeros_like(t)))
 
 def _known(psi):
     if psi not in PSI: raise ValueError(f'psi={psi!r} is unknown: use one of {", ".join(PSI)}')
@@ -188,8 +182,7 @@ def fixed_gate(
     don't add up"""
     _whole(C=C, K=K); _whole(0, m1=m1, m2=m2)
     if C*m1 + m2 != K:
-        raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not '
-                         f'K={K} filters: change m1 or m2')
+        raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not K={K} filters: change m1 or m2')
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 

@@ -47,7 +47,8 @@ def _by_title(*interps):
     "Networks by title; those of the same title get a number"
     out = {}
     for o in interps:
-        if not isinstance(o, CSGInterpretation): raise ValueError(f'{type(o).__name__}: pass a CSGInterpretation of each network')
+        if not isinstance(o, CSGInterpretation):
+            raise ValueError(f'{type(o).__name__}: pass a CSGInterpretation of each network')
         same = sum(o.title==p.title for p in out.values())
         out[f'{o.title} {same+1}' if same else o.title] = o
     return out
@@ -178,8 +179,7 @@ def from_run(cls:CSGInterpretation,
     "One pass of a finished training, kept in its folder"
     from csg_fastai.train import is_finished, load_run
     d = Path(folder)
-    if not is_finished(d): raise FileNotFoundError(
-        f'{d}: no finished training here: pass runs/<preset>/seed<k>/csg or .../std')
+    if not is_finished(d): raise FileNotFoundError(f'{d}: no finished training here: pass runs/<preset>/seed<k>/csg or .../std')
     learn,title = load_run(d),d.name.upper() if title is None else title
     from csg_fastai.explore import kept_gates
     if gates := kept_gates(d/'gates.safetensors'): learn.gates = gates
@@ -216,8 +216,7 @@ def mis_gain(self:CSGInterpretation,
 )->MISDifference: # This network's MIS minus the other's
     "How much more class-specific than another network, on paired halves of the images"
     _by_title(self, other)
-    if not torch.equal(self.labels, other.labels): raise ValueError(
-        'the two looked at other images, or in another order: use one loader for both')
+    if not torch.equal(self.labels, other.labels): raise ValueError('the two looked at other images, or in another order: use one loader for both')
     xs = self.features,other.features,self.labels
     return mis_difference(*xs, n_classes=self.C, **kwargs)
 
@@ -323,8 +322,7 @@ def _images(self:CSGInterpretation):
 @patch
 def _head_or_say(self:CSGInterpretation, what):
     if h := self.head(): return h
-    raise ValueError(f'{what} needs a head that averages the map and ends in '
-                     'one linear layer')
+    raise ValueError(f'{what} needs a head that averages the map and ends in one linear layer')
 
 # %% ../nbs/10a_interpret.ipynb #3da24938
 @patch
@@ -672,14 +670,10 @@ def _headlines(o, m):
     if o.G is not None: rows.append(('classes without filters', int((~(o.G > .5).any(1)).sum())))
     if a := m.get('agreement'): rows += [('gate and MI: rank correlation', a.rho),
                                          ('gate and MI: top-class hits', a.hits)]
-    if r := m.get('remove'): rows += [
-        ('filters removed for a class', sum(r.removed)/o.C),
-        ('accuracy on a class without them', _own_recall(r)),
-        ('largest loss of another class', _worst_other(r))]
-    if a := m.get('similarity'): rows.append(
-        ('S_TP: rows with the diagonal largest', a.dominance(a.tp)['share']))
-    if p := m.get('phi0'): rows.append(
-        ('Phi_0: cross-entropy through one-hot gates', p.value))
+    if r := m.get('remove'): rows += [('filters removed for a class', sum(r.removed)/o.C),
+        ('accuracy on a class without them', _own_recall(r)), ('largest loss of another class', _worst_other(r))]
+    if a := m.get('similarity'): rows.append(('S_TP: rows with the diagonal largest', a.dominance(a.tp)['share']))
+    if p := m.get('phi0'): rows.append(('Phi_0: cross-entropy through one-hot gates', p.value))
     elif why := getattr(o, 'skipped', {}).get('phi0'):
         rows.append((f'Phi_0: not here, {why}', float('nan')))
     if r := m.get('correlation'): rows += [('r_0.1', r.r_01), ('C_IC', r.c_ic)]
@@ -718,5 +712,4 @@ def __getitem__(self:CSGInterpretation, idxs):
 def __repr__(self:CSGInterpretation):
     gate = 'no gate'
     if self.G is not None: gate = f'gate of density {l1_density(self.G):.3f}'
-    return (f'{self.title}: {self.N} images, {self.C} classes, {self.K} filters of '
-            f'`{self.acts.layer}`, {gate}')
+    return (f'{self.title}: {self.N} images, {self.C} classes, {self.K} filters of `{self.acts.layer}`, {gate}')

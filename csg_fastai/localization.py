@@ -54,8 +54,7 @@ def resize(
     """Bilinear interpolation to the size of the images (App. G): pixel centres,
     edges held"""
     m,size = _real(maps, 'the map', (2,3,4)),_size(size)
-    r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear',
-                      align_corners=False)
+    r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear', align_corners=False)
     return r.reshape(*m.shape[:-2], *size)
 
 # %% ../nbs/09_localization.ipynb #79ee584b
@@ -94,8 +93,7 @@ def cam(
     "The class activation map: the sum of all filters' maps, weighted (App. G, H.2)"
     A,w = _real(A, 'A', (4,)),_real(w, 'w', (2,))
     if w.shape != A.shape[:2]:
-        raise ValueError(f'w must be {list(A.shape[:2])}, a weight for each image and '
-                         f'filter, got {list(w.shape)}: pass W[y]')
+        raise ValueError(f'w must be {list(A.shape[:2])}, a weight for each image and filter, got {list(w.shape)}: pass W[y]')
     return torch.einsum('bkhw,bk->bhw', A, w.to(A))
 
 # %% ../nbs/09_localization.ipynb #fda5288a
@@ -109,12 +107,9 @@ def _still(learn, x, layer=None):
         raise ValueError(f'images must be [B,ch,H,W], none of them empty, got shape {tuple(x.shape)}')
     p = next(model.parameters(), torch.zeros(()))
     if any(o.is_inference() for o in model.parameters()):
-        raise ValueError('the weights were made under torch.inference_mode(), which '
-                         'allows no gradients: '
-                         'build or load the model outside of it')
+        raise ValueError('the weights were made under torch.inference_mode(), which allows no gradients: build or load the model outside of it')
     with _untouched(model):
-        xs = tuple(o.clone() if isinstance(o, Tensor) else o
-                   for o in _feed((x,*more), p.device, p.dtype))
+        xs = tuple(o.clone() if isinstance(o, Tensor) else o for o in _feed((x,*more), p.device, p.dtype))
         try: place = layer if isinstance(layer, Place) and layer.K else _place(model, xs, layer)
         except RuntimeError as e:
             raise ValueError(f"the network can't take images {list(x.shape)}: {str(e).splitlines()[0]}") from None
@@ -143,11 +138,9 @@ _NO_GRAD = ('{} has no gradient with respect to {}: the model detaches it, or ru
             'its forward')
 
 def _grad(out, x, **kw):
-    g = torch.autograd.grad(out, x, allow_unused=True,
-                            **kw)[0] if out.requires_grad else None
+    g = torch.autograd.grad(out, x, allow_unused=True, **kw)[0] if out.requires_grad else None
     if g is not None: return g
-    raise ValueError(_NO_GRAD.format(*(("a filter's activation",'the image') if kw
-                                       else ('a class score','the map'))))
+    raise ValueError(_NO_GRAD.format(*(("a filter's activation",'the image') if kw else ('a class score','the map'))))
 
 def _score_gradient(model, xs, place, y=None):
     """The last map [B,K,h,w] and the gradient of each image's class score with
@@ -183,8 +176,7 @@ def gradcam(
 
 def _sized(heat, xs, size='image', relu=False):
     heat = heat.relu() if relu else heat
-    return heat if size is None else resize(heat,
-                                            xs[0].shape[-2:] if size=='image' else size)
+    return heat if size is None else resize(heat, xs[0].shape[-2:] if size=='image' else size)
 
 # %% ../nbs/09_localization.ipynb #ec504e57
 def _last_map(model, xs, place):
@@ -195,8 +187,7 @@ def _last_map(model, xs, place):
     finally: h.remove()
     A = got[0] if got[0].dtype==torch.float64 else got[0].float()
     if A.isfinite().all(): return A,z
-    raise ValueError(f'the map of `{place.name}` holds NaN or infinity: check the '
-                     'images and the weights')
+    raise ValueError(f'the map of `{place.name}` holds NaN or infinity: check the images and the weights')
 
 def cam_map(
     model, # Learner or model that ends in pool + linear layer
@@ -214,16 +205,14 @@ def cam_map(
 def _cam_weights(model, layer=None, xb=None):
     try: return head_weights(model, layer, xb)[0]
     except ValueError as e:
-        raise ValueError(f"{e}. CAM needs them: use technique='gradcam' (or "
-                         "`gradcam`), which equals CAM where both exist") from None
+        raise ValueError(f"{e}. CAM needs them: use technique='gradcam' (or `gradcam`), which equals CAM where both exist") from None
 
 # %% ../nbs/09_localization.ipynb #a35dca97
 def _above(A, thresholds):
     "A - threshold, [B,K,h,w]"
     A,t = _real(A, 'A', (4,)),_real(thresholds, 'thresholds', (1,2))
     if t.shape[-1] != A.shape[1] or (t.ndim==2 and len(t) != len(A)):
-        raise ValueError(f'thresholds must be [{A.shape[1]}], one for each filter, got '
-                         f'{list(t.shape)}')
+        raise ValueError(f'thresholds must be [{A.shape[1]}], one for each filter, got {list(t.shape)}')
     return A - t.to(A)[...,None,None]
 
 def activmap(
@@ -301,8 +290,7 @@ def filter_thresholds(
     device=None, max_mb:float=512
 )->Tensor: # [K] float32 on the CPU; [K,Q] for several shares
     "Each filter's value at place floor(top*n) of all n over the loader (App. G)"
-    return _thresholds(learn if isinstance(learn, _Maps)
-                       else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
+    return _thresholds(learn if isinstance(learn, _Maps) else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
 
 def _thresholds(maps, top=.3, at='grid', exact=True):
     _known(at, ('grid','resized'), 'at')
@@ -353,8 +341,7 @@ def _saliency(model, xs, place, filters):
         try: model(x, *xs[1:])
         finally: h.remove()
         sums = got[0].sum(0)[filters].unbind()
-    return torch.stack([_grad(o, x, retain_graph=True).float().norm(dim=1)
-                        for o in sums], 1)
+    return torch.stack([_grad(o, x, retain_graph=True).float().norm(dim=1) for o in sums], 1)
 
 def _filters(filters, K, seed=0):
     "Filter numbers as a list: all, those given, or a sample of so many"
@@ -386,8 +373,7 @@ def gradmap(
     """GradMaps: the gradient of each filter's mean activation by the image,
     normalised and blurred (App. G)"""
     with _still(model, x, layer) as (model,xs,place):
-        ks = _filters(filters if filters is None or np.ndim(filters) else [filters],
-                      place.K)
+        ks = _filters(filters if filters is None or np.ndim(filters) else [filters], place.K)
         return _gradmaps(model, xs, place, ks, sigma, radius, chunk)
 
 # %% ../nbs/09_localization.ipynb #62249a40
@@ -401,14 +387,11 @@ class GradmapCost(Measure):
     passes = property(lambda self: self.images*self.filters)
     seconds = property(lambda self: self.passes*self.seconds_each)
     def __str__(self):
-        return (f'GradMap: {self.filters} filters x {self.images} images = '
-                f'{self.passes:,} backward passes, '
-                f'about {_time(self.seconds)} on {self.device}')
+        return (
+            f'GradMap: {self.filters} filters x {self.images} images = {self.passes:,} backward passes, about {_time(self.seconds)} on {self.device}')
     def to_df(self):
-        row = dict(images=self.images, filters=self.filters, passes=self.passes,
-                   device=self.device)
-        return pd.DataFrame([{**row, 'ms each':1000*self.seconds_each,
-                              'about':_time(self.seconds)}])
+        row = dict(images=self.images, filters=self.filters, passes=self.passes, device=self.device)
+        return pd.DataFrame([{**row, 'ms each':1000*self.seconds_each, 'about':_time(self.seconds)}])
 
 def _time(s):
     if s < 120: return f'{s:.1f} s' if s < 10 else f'{s:.0f} s'
@@ -455,8 +438,7 @@ def _filter_for(k, y, z, K):
     return ks.long()[_class_of(y, z).cpu()] if np.ndim(k) else ks.long()
 
 # %% ../nbs/09_localization.ipynb #8b3fa405
-def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None,
-                   chunk=16):
+def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None, chunk=16):
     "The GradMap [B,H,W] of one filter, or of each class's filter k [C]; see `gradmap`"
     if np.ndim(k)==0:
         return gradmap(model, x, [k], layer, sigma, radius, chunk)[:,0]
@@ -464,8 +446,7 @@ def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None,
         ks = _filter_for(k, y, _scores(m(*xs)), place.K)
     out = torch.empty(len(ks), *xs[0].shape[-2:], device=xs[0].device)
     for k in ks.unique().tolist():
-        out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place,
-                             sigma, radius, chunk)[:,0].to(out)
+        out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place, sigma, radius, chunk)[:,0].to(out)
     return out
 
 # %% ../nbs/09_localization.ipynb #9c62f0b9
@@ -517,8 +498,7 @@ def _objects(objects, shape):
 
 def _ratio(both, area, obj):
     "IoU of counts [B,F] and object areas [B]; NaN where there is no object"
-    return torch.where(obj[:,None] > 0, both / (area + obj[:,None] - both).clamp_min(1),
-                       torch.nan)
+    return torch.where(obj[:,None] > 0, both / (area + obj[:,None] - both).clamp_min(1), torch.nan)
 
 # %% ../nbs/09_localization.ipynb #eb10ac59
 def iou(
@@ -533,8 +513,7 @@ def iou(
         raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], none of them empty, got shape {tuple(m.shape)}')
     m,o = _marked(m),_objects(objects, m.shape).to(m.device).flatten(1).float()
     step = max(1, int(max_mb * 2**18 / m[0].numel()))
-    return torch.cat([_iou(m[i:i+step].flatten(2).float(), o[i:i+step])
-                      for i in range(0, len(m), step)])
+    return torch.cat([_iou(m[i:i+step].flatten(2).float(), o[i:i+step]) for i in range(0, len(m), step)])
 
 def _iou(m, o): return _ratio((m @ o[...,None])[...,0], m.sum(2), o.sum(1))
 
@@ -580,8 +559,7 @@ def _row_counts(D, P, bands, part, e, scale, strict, out):
                 inside += _in(a[j-1], strict) + _in(b[j-1], strict)
                 # all four corners on one side: no crossing
                 if inside == 0 or inside == 4: continue
-                m,n = _crossings(a[j-1], b[j-1], a[j], b[j], P, part, r0, r1, j, e[j-1],
-                                 e[j], scale, strict)
+                m,n = _crossings(a[j-1], b[j-1], a[j], b[j], P, part, r0, r1, j, e[j-1], e[j], scale, strict)
                 both,area = both+m,area+n
         out[k,0],out[k,1] = both,area
 
@@ -600,8 +578,7 @@ def _tables(h, w, H, W):
     """First pixel row of each grid row's band; how far pixel rows are below it;
     first pixel right of each grid column"""
     src = lambda n,N: ((torch.arange(N)+.5)*(n/N) - .5).clamp_min(0)
-    y,first = src(h, H),lambda s,n: torch.searchsorted(s.floor(),
-                                                       torch.arange(n+1.)).numpy()
+    y,first = src(h, H),lambda s,n: torch.searchsorted(s.floor(), torch.arange(n+1.)).numpy()
     return first(y, h),(y - y.floor()).numpy(),first(src(w, W), w)
 
 def _counts_by_row(D, o, strict, threads):
@@ -610,8 +587,7 @@ def _counts_by_row(D, o, strict, threads):
     D,out = D.contiguous().numpy(),np.empty((B,K,2))
     tabs,f = _tables(h, w, H, W),_compiled()
     def one(i):
-        f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs,
-          W/w, strict, out[i])
+        f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs, W/w, strict, out[i])
     with ThreadPoolExecutor(_threads(threads)) as ex: list(ex.map(one, range(B)))
     return torch.from_numpy(out).float()
 
@@ -619,13 +595,11 @@ def _counts_by_row(D, o, strict, threads):
 def _counts_by_pixel(D, o, strict, max_mb):
     "Counts [B,K,2] by the definition: resize, compare, multiply"
     step = max(1, int(max_mb * 2**17 / o[0].numel()))
-    both = torch.stack([o.flatten(1).float(),
-                        torch.ones_like(o.flatten(1), dtype=torch.float)], 2)
+    both = torch.stack([o.flatten(1).float(), torch.ones_like(o.flatten(1), dtype=torch.float)], 2)
     def some(d, b):
         r = resize(d, o.shape[1:])[0].flatten(1)
         return (r > 0 if strict else r >= 0).float() @ b
-    return torch.stack([torch.cat([some(d[None], b) for d in D[i].split(step)]) for i,
-                        b in enumerate(both)])
+    return torch.stack([torch.cat([some(d[None], b) for d in D[i].split(step)]) for i, b in enumerate(both)])
 
 def activmap_iou(
     A, # Maps of the filters [B,K,h,w]
@@ -648,12 +622,10 @@ def activmap_iou(
 def _scored(iou, labels, n_classes=None, skip_empty=False):
     """IoU as float64 [N,F], labels, C and images a class, without the images that
     have no object; or a `ValueError`"""
-    v,y = _tensor(iou, 'iou',
-                  'numbers [N] or [N,F]').double().cpu(),_class_numbers(labels).cpu()
+    v,y = _tensor(iou, 'iou', 'numbers [N] or [N,F]').double().cpu(),_class_numbers(labels).cpu()
     v = v[:,None] if v.ndim==1 else v
     if v.ndim != 2 or len(v) != len(y):
-        raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row '
-                         'for each image')
+        raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row for each image')
     C,none = _n_classes(y, n_classes),v.isnan()
     keep = ~none.all(1)
     if none[keep].any() or not ((v >= 0) & (v <= 1) | none).all():
@@ -674,8 +646,7 @@ def _class_mean(v, y, C):
 
 def _class_max(v, y, C):
     none = torch.full((v.shape[1],), torch.nan, dtype=torch.float64)
-    return torch.stack([v[y==c].double().amax(0) if (y==c).any() else none
-                        for c in range(C)], 1)
+    return torch.stack([v[y==c].double().amax(0) if (y==c).any() else none for c in range(C)], 1)
 
 def _hits(iou, n, strict=False):
     "1 where the IoU reaches n, 0 elsewhere, NaN stays"
@@ -759,8 +730,7 @@ def _ap(n): return f'AP{100*n:g}'
 def to_df(self:FilterScores)->pd.DataFrame:
     "One row a class, and the total"
     m = {'Avg-IoU':self.iou, _ap(self.n):self.ap}
-    df = pd.DataFrame({k:[*self.by_class(v).tolist(),self.total(v)] for k,
-                       v in m.items()})
+    df = pd.DataFrame({k:[*self.by_class(v).tolist(),self.total(v)] for k, v in m.items()})
     df.insert(0, 'class', [*self.vocab,'total'])
     df.insert(1, 'images', [*self.images.tolist(),self.images.sum().item()])
     df.insert(2, 'filters', [*self.n_filters.tolist(),len(self.focus)])
@@ -772,12 +742,10 @@ def plot(self:FilterScores, ax=None, **kw):
     "IoU of each filter on each class, filters ordered by their class"
     size = min(10, max(4, len(self.focus)/6)),max(2, len(self.vocab)/4)
     ax = ax or plt.subplots(figsize=size, layout='constrained')[1]
-    o = np.lexsort((-self.iou.gather(1, self.focus[:,None])[:,0].numpy(),
-                    self.focus.numpy()))
+    o = np.lexsort((-self.iou.gather(1, self.focus[:,None])[:,0].numpy(), self.focus.numpy()))
     im = ax.imshow(self.iou[o].T, cmap='Greys', aspect='auto', **kw)
     ax.plot(range(len(o)), self.focus[o], '.', color='tab:red', ms=4)
-    ax.set(xlabel='filter, ordered by its class (red)', ylabel='class',
-           title='mean IoU')
+    ax.set(xlabel='filter, ordered by its class (red)', ylabel='class', title='mean IoU')
     ax.set_yticks(range(len(self.vocab)), self.vocab, fontsize=7, parse_math=False)
     ax.figure.colorbar(im, ax=ax)
     return ax
@@ -840,7 +808,8 @@ def pointing(
     """Pointing game: is the maximum in the object? Of several maxima, the share of
     them that is"""
     h,o,back = _heat(heat, objects)
-    if tolerance not in range(10**6): raise ValueError(f'tolerance={tolerance!r}: pass a whole number of pixels, 0 or more')
+    if tolerance not in range(10**6):
+        raise ValueError(f'tolerance={tolerance!r}: pass a whole number of pixels, 0 or more')
     if tolerance: o = F.max_pool2d(o[:,None], 2*tolerance+1, 1, tolerance)[:,0]
     return back(_shares((h == h.amax(2, keepdim=True)).to(h), o))
 
@@ -869,11 +838,8 @@ def centred_box(
 # %% ../nbs/09_localization.ipynb #13ff40d3
 TECHNIQUES = dict(cam='CAM', gradcam='Grad-CAM', activmap='ActivMap', gradmap='GradMap')
 
-VARIANTS = dict(
-    paper   = dict(sigma=5/128,  radius=None,   per_class=None, ap_strict=False,
-                   ties='iou'),
-    authors = dict(sigma=30/128, radius=30/128, per_class=30,   ap_strict=True,
-                   ties='first'))
+VARIANTS = dict(paper   = dict(sigma=5/128,  radius=None,   per_class=None, ap_strict=False, ties='iou'),
+    authors = dict(sigma=30/128, radius=30/128, per_class=30,   ap_strict=True, ties='first'))
 
 def _options(technique, variant, given):
     "The variant's settings with those given; `ValueError` for names that aren't known"
@@ -897,23 +863,20 @@ class _Tally:
     def __init__(self, masks, dl, object=255):
         masks = getattr(dl, 'masks', None) if masks is None else masks
         if masks is None:
-            raise ValueError('the loader has no masks: pass masks=, [N,H,W] in its '
-                             'order')
+            raise ValueError('the loader has no masks: pass masks=, [N,H,W] in its order')
         self.o,self.at,self.cols = object_masks(masks, object),0,{}
     def next(self, n, size):
         "The masks of the next n images, which are of this size"
         if tuple(self.o.shape[-2:]) != tuple(size): object_masks(self.o, size=size)
         if self.at+n > len(self.o):
-            raise ValueError(f'{len(self.o)} masks, but the loader gives more images: '
-                             'pass one for each')
+            raise ValueError(f'{len(self.o)} masks, but the loader gives more images: pass one for each')
         self.at += n
         return self.o[self.at-n:self.at]
     def add(self, **cols):
         for k,v in cols.items(): self.cols.setdefault(k, []).append(v.detach().cpu())
     def all(self):
         if self.at != len(self.o):
-            raise ValueError(f'{len(self.o)} masks for {self.at} images: pass one for '
-                             'each')
+            raise ValueError(f'{len(self.o)} masks for {self.at} images: pass one for each')
         return {k:torch.cat(v) for k,v in self.cols.items()}
 
 # %% ../nbs/09_localization.ipynb #afbc93f6
@@ -921,8 +884,7 @@ class _GradMaps(_Maps):
     "As `_Maps`, with the weights [B,K] of Grad-CAM in the place of the class scores"
     of = 'label'
     def run(self, model, xs, y):
-        A,g = _score_gradient(model, xs, self.find(model, xs),
-                              y if self.of=='label' else None)
+        A,g = _score_gradient(model, xs, self.find(model, xs), y if self.of=='label' else None)
         return A.float(),g.float().mean((2,3))
 
 _COLS = 'iou','pointing','energy'
@@ -935,11 +897,8 @@ def _heat_source(learn, dl, technique, layer, of, device, max_mb):
         m = _GradMaps(learn, dl, layer, device, max_mb)
         m.of = of
         return m,lambda fn: m(lambda A,w,y: fn(A, cam(A, w), y))
-    m,W = _Maps(learn, dl, layer, device,
-                max_mb),_cam_weights(learn, layer,
-                                     _first_images(_default_dl(learn, dl)))
-    return m,lambda fn: m(lambda A,z,y: fn(
-        A, cam(A, W.to(A)[_class_of(y if of=='label' else None, z)]), y))
+    m,W = _Maps(learn, dl, layer, device, max_mb),_cam_weights(learn, layer, _first_images(_default_dl(learn, dl)))
+    return m,lambda fn: m(lambda A,z,y: fn(A, cam(A, W.to(A)[_class_of(y if of=='label' else None, z)]), y))
 
 # %% ../nbs/09_localization.ipynb #7575bbd1
 def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
@@ -947,12 +906,9 @@ def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
     rng = torch.Generator().manual_seed(_whole('seed', seed))
     def some(A, heat, y):
-        o,k = (t.next(len(y), m.size).to(A.device),
-               torch.randint(A.shape[1], (len(y),), generator=rng))
-        h,r = (resize(heat, m.size),
-               resize(A[torch.arange(len(y)),k.to(A.device)], m.size))
-        score = lambda h: (iou(top_mask(h, top, strict), o), pointing(h, o),
-                           energy(h, o))
+        o,k = (t.next(len(y), m.size).to(A.device), torch.randint(A.shape[1], (len(y),), generator=rng))
+        h,r = (resize(heat, m.size), resize(A[torch.arange(len(y)),k.to(A.device)], m.size))
+        score = lambda h: (iou(top_mask(h, top, strict), o), pointing(h, o), energy(h, o))
         t.add(labels=y, area=_area(o), **dict(zip(_COLS, score(h))),
               **{f'random_{k}':v for k,v in zip(_COLS, score(r))})
     each(some)
@@ -963,8 +919,7 @@ def _energy_of(A, o):
     """`energy` of the resized positive parts of A [B,K,h,w], from object sums on the
     grid"""
     # [n,N]
-    up = [resize(torch.eye(n)[:,:,None], (N,1))[...,0].to(A) for n,
-          N in zip(A.shape[-2:], o.shape[-2:])]
+    up = [resize(torch.eye(n)[:,:,None], (N,1))[...,0].to(A) for n, N in zip(A.shape[-2:], o.shape[-2:])]
     parts = o.to(A),torch.ones_like(o, dtype=A.dtype)
     inside,all_ = (torch.einsum('hH,bHW,wW->bhw', up[0], p, up[1]) for p in parts)
     a = A.relu()
@@ -974,37 +929,30 @@ def _energy_of(A, o):
 
 def _tally_activmap(t, maps, ks, thresholds, top, at, strict, point):
     "ActivMaps of all filters"
-    th = (_thresholds(maps, top, at) if thresholds is None else
-          _tensor(thresholds, 'thresholds', '[K]'))
+    th = (_thresholds(maps, top, at) if thresholds is None else _tensor(thresholds, 'thresholds', '[K]'))
     def some(A, z, y):
         o,A_ = t.next(len(y), maps.size).to(A.device),A[:,ks]
         if th.shape != A.shape[1:2]: raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
-        t.add(iou=activmap_iou(A_, th[ks], o, strict), energy=_energy_of(A_, o),
-              labels=y, area=_area(o))
+        t.add(iou=activmap_iou(A_, th[ks], o, strict), energy=_energy_of(A_, o), labels=y, area=_area(o))
         if point:
-            t.add(pointing=torch.cat([pointing(resize(a, maps.size)[None], b[None])
-                                      for a,b in zip(A_, o)]))
+            t.add(pointing=torch.cat([pointing(resize(a, maps.size)[None], b[None]) for a,b in zip(A_, o)]))
     maps(some)
     return th
 
 # %% ../nbs/09_localization.ipynb #654a5f49
-def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb,
-                   tell):
+def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb, tell):
     """GradMaps of filters on every image; with `per_class` the mean over each
     class's strongest filters instead"""
-    top = _strongest(learn, dl, layer, device,
-                     opts['per_class']) if opts['per_class'] else None
+    top = _strongest(learn, dl, layer, device, opts['per_class']) if opts['per_class'] else None
     if tell:
-        print(gradmap_cost(learn, dl, filters if top is None else top.shape[1], layer,
-                           chunk))
+        print(gradmap_cost(learn, dl, filters if top is None else top.shape[1], layer, chunk))
     place,blur_ = None,dict(sigma=opts['sigma'], radius=opts['radius'], chunk=chunk)
     with _quiet(learn, dl, device) as (model,batches):
         for xs,y in _bar(batches(), _n_batches(dl)):
             if place is None:
                 place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
             o = t.next(len(y), xs[0].shape[-2:]).to(xs[0].device)
-            run = lambda s,ks: _gradmap_scores(model, _rows(xs, s), o[s], place, ks,
-                                               max_mb, blur_)
+            run = lambda s,ks: _gradmap_scores(model, _rows(xs, s), o[s], place, ks, max_mb, blur_)
             rows = [slice(i, i+chunk) for i in range(0, len(y), chunk)]
             if top is None:
                 cols = [torch.cat(c) for c in zip(*(run(s, ks) for s in rows))]
@@ -1015,11 +963,8 @@ def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_
 def _gradmap_scores(model, xs, o, place, ks, max_mb, blur_):
     "IoU, pointing game and energy [B,F] of GradMaps, some filters at a time"
     step = max(1, int(max_mb * 2**18 / (6*o.numel())))
-    parts = (_gradmaps(model, xs, place, ks[i:i+step], **blur_)
-             for i in range(0, len(ks), step))
-    return [torch.cat(c, 1)
-            for c in zip(*((iou(g > 1, o), pointing(g, o), energy(g, o))
-                           for g in parts))]
+    parts = (_gradmaps(model, xs, place, ks[i:i+step], **blur_) for i in range(0, len(ks), step))
+    return [torch.cat(c, 1) for c in zip(*((iou(g > 1, o), pointing(g, o), energy(g, o)) for g in parts))]
 
 # %% ../nbs/09_localization.ipynb #9349f6f0
 def _per_class(run, y, top):
@@ -1028,8 +973,7 @@ def _per_class(run, y, top):
     for c in y.unique().tolist():
         at = (y==c).nonzero().flatten()
         for s in at.split(16):
-            out[:,s.cpu()] = torch.stack([v.mean(1).cpu()
-                                          for v in run(s, top[c].tolist())])
+            out[:,s.cpu()] = torch.stack([v.mean(1).cpu() for v in run(s, top[c].tolist())])
     return out
 
 def _strongest(learn, dl, layer, device, m):
@@ -1039,8 +983,7 @@ def _strongest(learn, dl, layer, device, m):
         fs.append(A.mean((2,3)).cpu()); ys.append(y.cpu()); C.append(z.shape[1])
     _Maps(learn, dl, layer, device, 0)(some)
     means = class_means(torch.cat(fs), torch.cat(ys), C[0])
-    return means.nan_to_num(-torch.inf).argsort(dim=1, descending=True,
-                                                stable=True)[:,:m]
+    return means.nan_to_num(-torch.inf).argsort(dim=1, descending=True, stable=True)[:,:m]
 
 # %% ../nbs/09_localization.ipynb #935ce8d1
 @dataclass
@@ -1080,11 +1023,9 @@ def scores(self:Localization,
 ): # `FilterScores` or `ImageScores`
     "The scores of App. H"
     o,n = self.settings,self.n if n is None else n
-    kw = dict(dict(n_classes=len(self.vocab), n=n, strict=o['ap_strict'],
-                   vocab=self.vocab, skip_empty=True), **kw)
+    kw = dict(dict(n_classes=len(self.vocab), n=n, strict=o['ap_strict'], vocab=self.vocab, skip_empty=True), **kw)
     if not self.single: return image_scores(self.iou, self.labels, **kw)
-    return filter_scores(self.iou, self.labels,
-                         **{'ties':o['ties'], 'focus':self.given, **kw})
+    return filter_scores(self.iou, self.labels, **{'ties':o['ties'], 'focus':self.given, **kw})
 
 @patch(as_prop=True)
 def focus(self:Localization):
@@ -1131,8 +1072,7 @@ def _who(self:Localization, who):
         return self._columns(self.box['iou'], self.box['pointing'], self.box['energy'])
     if self.single:
         return self._columns(self.iou, self.pointing, self.energy, other=True)
-    return self.random and self._columns(self.random['iou'], self.random['pointing'],
-                                         self.random['energy'])
+    return self.random and self._columns(self.random['iou'], self.random['pointing'], self.random['energy'])
 
 BASELINES = 'full image','centred box','random filter','ideal map'
 
@@ -1140,8 +1080,7 @@ BASELINES = 'full image','centred box','random filter','ideal map'
 def _ideal(self:Localization):
     """The IoU of a map that ranks all pixels of the object first, cut off at the
     same share of the image"""
-    m = (math.floor(round(self.settings['top']*self.pixels, 6))
-         + (not self.settings['strict']))/self.pixels
+    m = (math.floor(round(self.settings['top']*self.pixels, 6)) + (not self.settings['strict']))/self.pixels
     return torch.minimum(self.area, torch.tensor(m)) / self.area.clamp_min(m)
 
 # %% ../nbs/09_localization.ipynb #ea1e7e46
@@ -1152,11 +1091,8 @@ def by_class(self:Localization,
     "Scores of each class"
     cols = self._who(who)
     if not cols: raise ValueError(f'{who}: not measured for this kind of map')
-    df = pd.DataFrame({k:[*c.tolist(),t] for k,(c,t) in cols.items()},
-                      index=[*self.vocab,'total'])
-    df.insert(0, 'images',
-              [*torch.bincount(self.labels, minlength=len(self.vocab)).tolist(),
-               len(self.labels)])
+    df = pd.DataFrame({k:[*c.tolist(),t] for k,(c,t) in cols.items()}, index=[*self.vocab,'total'])
+    df.insert(0, 'images', [*torch.bincount(self.labels, minlength=len(self.vocab)).tolist(), len(self.labels)])
     if self.single:
         df.insert(1, 'filters', [*self.scores().n_filters.tolist(),self.iou.shape[1]])
     return df.rename_axis('class')
@@ -1167,8 +1103,7 @@ def to_df(self:Localization)->pd.DataFrame:
     df = self.by_class()
     rows = {o:{k:t for k,(_,t) in c.items()} for o in BASELINES if (c := self._who(o))}
     df = pd.concat([df, pd.DataFrame(rows).T.reindex(columns=df.columns)])
-    return df.rename_axis('class').astype({k:'Int64' for k in ('images','filters')
-                                           if k in df})
+    return df.rename_axis('class').astype({k:'Int64' for k in ('images','filters') if k in df})
 
 # %% ../nbs/09_localization.ipynb #2d558d49
 @patch
@@ -1196,8 +1131,7 @@ def _notes(self:Localization):
 @patch
 def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
     "A bar for each class, with the baselines as lines"
-    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8),
-                            layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8), layout='constrained')[1]
     df = self.by_class()
     _known(column, df.columns, 'column')
     x = np.arange(len(df))
@@ -1248,22 +1182,18 @@ def localize(
     dl = _default_dl(learn, dl)
     t,extra = _Tally(masks, dl, object),{}
     if technique in ('cam','gradcam'):
-        place = _tally_heat(t, learn, dl, technique, layer, of, device, top, strict,
-                            seed)
+        place = _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed)
     elif technique=='activmap':
         maps = _Maps(learn, dl, layer, device, max_mb)
         ks = _find_filters(maps, filters, seed)
-        extra = dict(thresholds=_tally_activmap(t, maps, ks, thresholds, top, at,
-                                                strict, point), filters=ks)
+        extra = dict(thresholds=_tally_activmap(t, maps, ks, thresholds, top, at, strict, point), filters=ks)
         place = maps.place
     else:
-        place,ks = _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts,
-                                  chunk, max_mb, tell)
+        place,ks = _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb, tell)
         extra = {} if opts['per_class'] else dict(filters=ks)
     opts |= dict(variant=variant, top=top, strict=strict, at=at, of=of, object=object)
     vocab = _names(learn, dl, _count_classes(learn, dl))
-    return _result(t, technique, n, opts, place, vocab, focus,
-                   time.perf_counter()-start, top, extra, skip_empty)
+    return _result(t, technique, n, opts, place, vocab, focus, time.perf_counter()-start, top, extra, skip_empty)
 
 # %% ../nbs/09_localization.ipynb #81c33b74
 _NO_OBJECT = 'no image has an object in its mask: check masks= and object='
@@ -1283,27 +1213,22 @@ def _count_classes(learn, dl):
     with _untouched(model):
         return _scores(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
 
-def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra,
-            skip_empty):
+def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra, skip_empty):
     "A `Localization` of what was tallied, without images that have no object"
     c = t.all()
     keep = c['area'] > 0
     if not keep.any():
         raise ValueError(_NO_OBJECT)
     box = centred_box(t.o.shape[-2:], top).expand(len(t.o), -1, -1)
-    box = dict(iou=iou(box, t.o), pointing=pointing(box.float(), t.o),
-               energy=energy(box.float(), t.o))
-    c,box = ({k:v[keep] for k,v in d.items()}
-             for d in (c, {k:v.cpu() for k,v in box.items()}))
+    box = dict(iou=iou(box, t.o), pointing=pointing(box.float(), t.o), energy=energy(box.float(), t.o))
+    c,box = ({k:v[keep] for k,v in d.items()} for d in (c, {k:v.cpu() for k,v in box.items()}))
     # a class without images is an error
     _scored(c['iou'], c['labels'], len(vocab), skip_empty)
     random = {k:c.pop(f'random_{k}') for k in box} if 'random_iou' in c else None
     F_ = c['iou'].shape[1] if c['iou'].ndim==2 else None
     given = None if focus is None or F_ is None else _given_focus(focus, F_, len(vocab))
-    return Localization(technique, vocab=vocab, n=n, box=box, random=random, K=place.K,
-                        given=given, settings=opts,
-                        place=place, left_out=int((~keep).sum()), seconds=seconds,
-                        pixels=t.o[0].numel(), **c, **extra)
+    return Localization(technique, vocab=vocab, n=n, box=box, random=random, K=place.K, given=given,
+        settings=opts, place=place, left_out=int((~keep).sum()), seconds=seconds, pixels=t.o[0].numel(), **c, **extra)
 
 # %% ../nbs/09_localization.ipynb #c304e092
 @dataclass
@@ -1320,12 +1245,10 @@ def to_df(self:Table2)->pd.DataFrame:
     rows = {}
     for locs in zip(*self.results.values()):
         for col in ('Avg-IoU',_ap(locs[0].n)):
-            get = lambda who: {name:t.by_class(who)[col] for name,
-                               t in zip(self.results, locs) if t._who(who)}
+            get = lambda who: {name:t.by_class(who)[col] for name, t in zip(self.results, locs) if t._who(who)}
             rows |= {(_title(locs[0]),col,name):v for name,v in get('maps').items()}
             for o in self.baselines:
-                rows |= {(_title(locs[0]),col,k):v for k,
-                         v in _one_if_equal(o, get(o)).items()}
+                rows |= {(_title(locs[0]),col,k):v for k, v in _one_if_equal(o, get(o)).items()}
     return pd.DataFrame(rows).T.rename_axis(['localization','metric','training'])
 
 def _one_if_equal(who, rows):
@@ -1345,13 +1268,10 @@ def table2(
 )->Table2:
     "Table 2's twin: the better training of each class in bold"
     if not isinstance(results, dict): raise ValueError("pass {'CSG': [localize(...), ...], 'STD': [...]}")
-    sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k,
-            v in results.items()}
-    kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k,
-             v in sets.items()}
+    sets = {k:list(v) if isinstance(v, (list,tuple)) else [v] for k, v in results.items()}
+    kinds = {k:[(t.technique, t.n, tuple(t.vocab), t.single) for t in v] for k, v in sets.items()}
     if not kinds or any(v != next(iter(kinds.values())) for v in kinds.values()):
-        raise ValueError('each training needs the same techniques, n and classes in '
-                         'the same order')
+        raise ValueError('each training needs the same techniques, n and classes in the same order')
     baselines = [baselines] if isinstance(baselines, str) else baselines or ()
     return Table2(sets, tuple(_known(o, BASELINES, 'baseline') for o in baselines))
 
@@ -1372,13 +1292,11 @@ def plot(self:Table2, axs=None):
     "Total Avg-IoU of each technique and training, with the full image as a line"
     k = len(next(iter(self.results.values())))
     if axs is None:
-        axs = plt.subplots(1, k, figsize=(2.6*k, 2.8), layout='constrained',
-                           squeeze=False)[1][0]
+        axs = plt.subplots(1, k, figsize=(2.6*k, 2.8), layout='constrained', squeeze=False)[1][0]
     for i,ax in enumerate(axs):
         for j,(name,locs) in enumerate(self.results.items()):
             ax.bar(j, locs[i].by_class()['Avg-IoU']['total'], color=f'C{j}', width=.6)
-            ax.hlines(locs[i].by_class('full image')['Avg-IoU']['total'], j-.4, j+.4,
-                      color='k')
+            ax.hlines(locs[i].by_class('full image')['Avg-IoU']['total'], j-.4, j+.4, color='k')
         ax.set_xticks(range(len(self.results)), list(self.results), parse_math=False)
         ax.set(title=TECHNIQUES[locs[i].technique], ylabel='Avg-IoU' if i==0 else '')
     return axs
@@ -1413,16 +1331,13 @@ class IoUCurve(Measure):
                       f'The best on the other split itself: {self.test.max():.4f}.')
     chosen = property(lambda self: self.tops[self.train.argmax().item()],
                       doc='The share that is best on the training split')
-    value = property(lambda self: self.test[self.train.argmax()].item(),
-                     doc='Avg-IoU with it')
+    value = property(lambda self: self.test[self.train.argmax()].item(), doc='Avg-IoU with it')
     def to_df(self):
-        return pd.DataFrame(dict(top=self.tops, train=self.train.tolist(),
-                                 test=self.test.tolist()))
+        return pd.DataFrame(dict(top=self.tops, train=self.train.tolist(), test=self.test.tolist()))
     def plot(self, ax=None, **kw):
         ax = ax or plt.subplots(figsize=(4.2,2.8), layout='constrained')[1]
         for k in ('train','test'): ax.plot(self.tops, getattr(self, k), label=k, **kw)
-        ax.axvline(self.chosen, color='k', ls=':', lw=1,
-                   label=f'chosen on train: {self.chosen:.0%}')
+        ax.axvline(self.chosen, color='k', ls=':', lw=1, label=f'chosen on train: {self.chosen:.0%}')
         ax.set(xlabel='share of pixels (of activations) above the threshold',
                ylabel='Avg-IoU', title=TECHNIQUES[self.technique])
         ax.legend(fontsize=7, frameon=False)
@@ -1441,8 +1356,7 @@ def iou_curve(
 )->IoUCurve:
     """Avg-IoU over a sweep of thresholds on two splits; of ActivMaps, thresholds and
     c* come from the training split, too"""
-    tops = [round(.05*i, 2)
-            for i in range(1, 20)] if tops is None else [float(o) for o in tops]
+    tops = [round(.05*i, 2) for i in range(1, 20)] if tops is None else [float(o) for o in tops]
     for t in tops: _check_share(t, 'top')
     _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
     _known(technique, ('cam','gradcam','activmap'), 'technique')
@@ -1457,9 +1371,7 @@ def iou_curve(
 def _heat_curve(learn, dl, technique, tops, object, layer, of, device):
     t = _Tally(None, dl, object)
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
-    each(lambda A,heat,
-         y: t.add(iou=sweep_top(resize(heat, m.size),
-                                t.next(len(y), m.size).to(A.device), tops)))
+    each(lambda A,heat, y: t.add(iou=sweep_top(resize(heat, m.size), t.next(len(y), m.size).to(A.device), tops)))
     v = t.all()['iou'].double().nanmean(0)
     if v.isnan().any(): raise ValueError(_NO_OBJECT)
     return v
@@ -1501,8 +1413,7 @@ def heat_and_mask(
     if technique=='gradmap':
         h = filter_gradmap(learn, x, y, k, layer, **blur_); return h,h > 1
     if thresholds is None:
-        raise ValueError('an ActivMap needs thresholds=: make them with '
-                         'filter_thresholds')
+        raise ValueError('an ActivMap needs thresholds=: make them with filter_thresholds')
     t = _tensor(thresholds, 'thresholds', '[K]')
     with _still(learn, x, layer) as (model,xs,place):
         A,z = _last_map(model, xs, place)
@@ -1589,7 +1500,6 @@ def show_maps(
         titles = [f'{t}: IoU {v:.2f}' for t,v in zip(titles, iou(m.cpu(), o))]
     if axs is None:
         size = 1.5*len(images),1.8
-        axs = plt.subplots(1, len(images), figsize=size, layout='constrained',
-                           squeeze=False)[1][0]
+        axs = plt.subplots(1, len(images), figsize=size, layout='constrained', squeeze=False)[1][0]
     for i,ax in enumerate(axs): draw_map(ax, p[i], h[i], m[i], o[i], titles[i])
     return axs

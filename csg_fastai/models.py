@@ -36,10 +36,8 @@ class _Block(nn.Module):
     "Two 3x3 convolutions around a shortcut"
     def __init__(self, ni, nf, stride, norm):
         super().__init__()
-        self.convs = nn.Sequential(_conv(ni, nf, 3, stride, norm),
-                                   _conv(nf, nf, 3, 1, norm, act=False))
-        self.short = nn.Identity() if ni==nf and stride==1 else _conv(ni,
-                nf, 1, stride, norm, act=False)
+        self.convs = nn.Sequential(_conv(ni, nf, 3, stride, norm), _conv(nf, nf, 3, 1, norm, act=False))
+        self.short = nn.Identity() if ni==nf and stride==1 else _conv(ni, nf, 1, stride, norm, act=False)
         self.relu = nn.ReLU(inplace=True)
     def forward(self, x): return self.relu(self.convs(x) + self.short(x))
 
@@ -48,8 +46,7 @@ def _init(net):
     "Convolutions from N(0, sqrt(2/(k*k*out))), biases zero"
     for m in net.modules():
         if not isinstance(m, nn.Conv2d): continue
-        nn.init.normal_(m.weight, 0,
-                (2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels))**0.5)
+        nn.init.normal_(m.weight, 0, (2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels))**0.5)
         if m.bias is not None: nn.init.zeros_(m.bias)
     return net
 
@@ -65,11 +62,9 @@ def resnet_cifar(
     _whole(depth=depth, c=c, in_ch=in_ch, width=width)
     n, rest = divmod(depth-2, 6)
     if n < 1 or rest:
-        raise ValueError("a CIFAR ResNet has depth 6n+2 (20, 32, "
-                         f"44, 56, ...), not {depth}")
+        raise ValueError(f"a CIFAR ResNet has depth 6n+2 (20, 32, 44, 56, ...), not {depth}")
     def stage(ni, nf, s):
-        return nn.Sequential(*[_Block(nf if i else ni, nf, 1 if i else s,
-                                      norm) for i in range(n)])
+        return nn.Sequential(*[_Block(nf if i else ni, nf, 1 if i else s, norm) for i in range(n)])
     w1,w2,w3 = width, 2*width, 4*width
     return _init(nn.Sequential(OrderedDict(
         stem=_conv(in_ch, w1, norm=norm), layer1=stage(w1,w1,1),
@@ -88,8 +83,7 @@ def _resnet_cifar_tv(name, c):
     import torchvision
     _whole(c=c)
     net = torchvision.models.get_model(name, weights=None, num_classes=c)
-    net.conv1, net.maxpool = _init(nn.Conv2d(3, 64, 3, padding=1,
-                                             bias=False)), nn.Identity()
+    net.conv1, net.maxpool = _init(nn.Conv2d(3, 64, 3, padding=1, bias=False)), nn.Identity()
     return net
 
 def resnet50_cifar(c:int=10)->nn.Module:
@@ -112,8 +106,7 @@ def alexnet_cifar(c:int=10)->nn.Module:
                              *conv(64,192,2), nn.MaxPool2d(2),
         *conv(192,384,1), *conv(384,256,1), *conv(256,256,1), nn.MaxPool2d(3, 2))
     head = nn.Sequential(*lin(4096,2048), *lin(2048,2048), nn.Linear(2048, c))
-    return nn.Sequential(OrderedDict(features=features,
-                                     flatten=nn.Flatten(), classifier=head))
+    return nn.Sequential(OrderedDict(features=features, flatten=nn.Flatten(), classifier=head))
 
 # %% ../nbs/03_models.ipynb #dee2e92c
 def digit_net(
@@ -127,8 +120,7 @@ def digit_net(
     _whole(c=c, K=K, in_ch=in_ch)
     body = nn.Sequential(_conv(in_ch,16,norm=norm), _conv(16,32,stride=2,norm=norm),
                          _conv(32,32,norm=norm), _conv(32,K,norm=norm))
-    parts = OrderedDict(body=body, pool=nn.AdaptiveAvgPool2d(1),
-                        flatten=nn.Flatten(), fc=nn.Linear(K, c))
+    parts = OrderedDict(body=body, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(K, c))
     return _init(nn.Sequential(parts))
 
 # %% ../nbs/03_models.ipynb #8deb073d
@@ -147,8 +139,7 @@ def _close(name, names):
 # %% ../nbs/03_models.ipynb #bf60a798
 def _new_head(net, c):
     "Replace the layer that gives the class scores by a fresh one for `c` classes"
-    name,old = [(n,m) for n,m in net.named_modules() if isinstance(m,
-            (nn.Linear, nn.Conv2d))][-1]
+    name,old = [(n,m) for n,m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
     parent,_,child = name.rpartition('.')
     if isinstance(old, nn.Linear):
         new = nn.Linear(old.in_features, c, bias=old.bias is not None)
@@ -161,8 +152,7 @@ def _timm_net(name, c, **kw):
     "timm's network `name`"
     try: import timm
     except ImportError:
-        raise ImportError(f"timm:{name} needs the "
-                          "package timm: pip install timm") from None
+        raise ImportError(f"timm:{name} needs the package timm: pip install timm") from None
     if timm.is_model(name.split('.')[0]):
         return timm.create_model(name, num_classes=c, **kw)
     raise ValueError(f"timm has no model {name!r}{_close(name, timm.list_models())}")
@@ -173,8 +163,7 @@ def _torchvision_net(name, c, weights=None, **kw):
     import torchvision.models as tv
     names = tv.list_models(module=tv)
     if name not in names:
-        raise ValueError("no network is called "
-                         f"{name!r}{_close(name, [*_own, *names])}")
+        raise ValueError(f"no network is called {name!r}{_close(name, [*_own, *names])}")
     if name in ('googlenet','inception_v3') and weights is None:
         kw = {'init_weights':False, **kw}
     if weights is None: return tv.get_model(name, weights=None, num_classes=c, **kw)
@@ -215,8 +204,7 @@ class Place:
     kink:bool=field(default=False, compare=False, repr=False)
     def __str__(self):
         at = 'before' if self.when=='in' else 'after'
-        end = (' and the ReLU that follows' if self.relu
-               else f' (made by {self.op})' if self.op else '')
+        end = (' and the ReLU that follows' if self.relu else f' (made by {self.op})' if self.op else '')
         size = ", {}x{} map".format(*self.size) if self.size else ''
         return f"gate {at} `{self.name}`{end}, K={self.K} filters{size}"
 
@@ -250,15 +238,14 @@ def hook(self:Place,
         y = f(a[0])
         return None if y is None else (y, *a[1:])
     m = model.get_submodule(self.name)
-    return (m.register_forward_pre_hook(pre) if self.when=='in'
-            else m.register_forward_hook(lambda m,a,o: f(o)))
+    return (m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o)))
 
 # %% ../nbs/03_models.ipynb #393f22a5
 def _state(model):
     "Training flags (None where TorchScript froze them) and buffers of all modules"
-    return [(m, getattr(m, 'training', None), dict(m._buffers),
-             {k:b.clone() for k,b in m._buffers.items() if b is not None})
-            for m in model.modules()]
+    return [
+        (m, getattr(m, 'training', None), dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
+        for m in model.modules()]
 
 # %% ../nbs/03_models.ipynb #8d5fc86e
 def _restore(saved):
@@ -275,14 +262,10 @@ def _untouched(model):
     """`model` in evaluation mode and without gradients; flags, buffers and random
     states come back at the end"""
     saved,cudnn = _state(model),torch.backends.cudnn
-    devs = {t.device.index for t in [*model.parameters(),
-                                     *model.buffers()] if t.device.type=='cuda'}
-    flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True,
-                 allow_tf32=cudnn.allow_tf32)
-    eager = (torch.compiler.set_stance('force_eager')
-             if 'torch._dynamo' in sys.modules else nullcontext())
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(
-        devs), cudnn.flags(**flags), eager:
+    devs = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type=='cuda'}
+    flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
+    eager = (torch.compiler.set_stance('force_eager') if 'torch._dynamo' in sys.modules else nullcontext())
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devs), cudnn.flags(**flags), eager:
         try:
             for m,training,*_ in saved:
                 if training is not None: m.training = False
@@ -324,11 +307,9 @@ class _Trace(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if len(self.ops) in self.gate_at:
-            args,kwargs = tuple(map(self.gate, args)),{k:self.gate(v)
-                    for k,v in kwargs.items()}
+            args,kwargs = tuple(map(self.gate, args)),{k:self.gate(v) for k,v in kwargs.items()}
         ts = _tensors((args,kwargs))
-        xs,ws = [t for t in ts if id(t) in self.live],[t
-                for t in ts if id(t) not in self.live]
+        xs,ws = [t for t in ts if id(t) in self.live],[t for t in ts if id(t) not in self.live]
         op = _Op(func, args, kwargs, xs, ws)
         op.out = func(*args, **kwargs)
         self.note(op)
@@ -380,14 +361,12 @@ def _run(model, xb, place=None, fn=None, **kw):
 # %% ../nbs/03_models.ipynb #949ef9b1
 _pools = {'mean','sum','amax','max','median','std','norm','einsum'}
 _flats = {'flatten','view','reshape','squeeze','__getitem__'}
-_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d',
-          'feature_dropout','alpha_dropout'}
+_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d', 'feature_dropout','alpha_dropout'}
 _dense = {'linear','conv2d','matmul','addmm'}
 def _vector(t): return sum(s>1 for s in t.shape[1:]) <= 1
 def _is_pool(op): return (op.name in _pools or 'pool' in op.name) and len(op.xs)==1
 def _big_conv(op):
-    return (op.name=='conv2d' and any(w.ndim==4
-                                      and w.shape[2]*w.shape[3]>1 for w in op.ws))
+    return (op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws))
 def _full_conv(op):
     "A convolution with a kernel as large as its map?"
     t = op.maps[0][0]
@@ -435,8 +414,7 @@ def _below(ops, keys, through=lambda op: True):
 def _map_end(ops, anc):
     "The number of the operation that pools or flattens the last map, or None"
     maps = [i for i in anc if ops[i].maps]
-    last = max((i for i in maps if _big_conv(ops[i])
-                or not all(_vector(t) for t,_ in ops[i].maps)), default=0)
+    last = max((i for i in maps if _big_conv(ops[i]) or not all(_vector(t) for t,_ in ops[i].maps)), default=0)
     if last in maps and _full_conv(ops[last]): return last
     pools = [i for i in maps if i>=last and _is_pool(ops[i])]
     flats = [i for i in maps if i>=last and ops[i].name in _flats]
@@ -457,8 +435,7 @@ def _mixer(ops, anc, end, C):
     after = [i for i in anc if i>end and _learned(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
-        raise _ask("the layers after the last map don't read one vector an "
-                   "image (is it a transformer?)")
+        raise _ask("the layers after the last map don't read one vector an image (is it a transformer?)")
     before = [i for i in anc if i<=end and _learned(ops[i])]
     if before and ops[before[-1]].name=='conv2d' and ops[before[-1]].out.shape[1]==C: return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
@@ -469,12 +446,10 @@ def _keeps_channels(op, g):
     if op.name=='conv2d': return True
     t,(B,K) = op.maps[0][0],g.shape[:2]
     sub = lambda x: t*g if x is t else x
-    a = _tensors(op.func(*map(sub, op.args),
-                         **{k:sub(v) for k,v in op.kwargs.items()}))[0]
+    a = _tensors(op.func(*map(sub, op.args), **{k:sub(v) for k,v in op.kwargs.items()}))[0]
     b = _tensors(op.out)[0]
     if b.shape[:1]!=(B,) or b.numel() % (B*K): return False
-    return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1),
-                          rtol=1e-3, atol=1e-6)
+    return torch.allclose(a.reshape(B,K,-1), b.reshape(B,K,-1)*g.reshape(B,K,1), rtol=1e-3, atol=1e-6)
 
 # %% ../nbs/03_models.ipynb #f108ecc2
 def _named_tensors(o, name=''):
@@ -529,8 +504,7 @@ def _candidates(tr, i):
     reads = {n:k for n,w,_,k in tr.mods if w=='in'}
     # modules that only pass a value on (dropout, identity) don't own it
     def at(key, when):
-        return [n for n,w,_,k in tr.mods if k==key and w==when and n
-                and runs[n]==1 and (w=='in' or reads[n]!=key)]
+        return [n for n,w,_,k in tr.mods if k==key and w==when and n and runs[n]==1 and (w=='in' or reads[n]!=key)]
     for key in _chain(tr.ops, i):
         op = tr.ops[made[key]] if key in made else None
         if op is None: continue
@@ -555,19 +529,15 @@ def _rel(a, b):
 def _probe(model, xb, tr, i, place, C):
     """Relative difference between the gate at `place` and the gate on what enters
     operation `i`"""
-    (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0],
-                                       place.K, *place.size)
-    g,noise = _rand_gate(t),torch.rand(shape,
-                                       generator=torch.Generator().manual_seed(1)).to(t)
+    (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0], place.K, *place.size)
+    g,noise = _rand_gate(t),torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(t)
     got = _run(model, xb, place, lambda m: (m+noise)*g)
     c = len(got.ops) - len(tr.ops) # operations that the hook added
-    at = {j+c for j,o in enumerate(tr.ops) if any(k==key for _,k in o.maps)
-          and key not in o.outs}
+    at = {j+c for j,o in enumerate(tr.ops) if any(k==key for _,k in o.maps) and key not in o.outs}
     ref = _run(model, xb, place, lambda m: (m+noise)*1, gate_at=at, g=g)
     pairs = [(r.ops[i+c].maps, class_scores(r.res, C)) for r in (got,ref)]
     if not (pairs[0][0] and pairs[1][0]): return float('inf')
-    return max(_rel(pairs[0][0][0][0], pairs[1][0][0][0]),
-               _rel(pairs[0][1], pairs[1][1]))
+    return max(_rel(pairs[0][0][0][0], pairs[1][0][0][0]), _rel(pairs[0][1], pairs[1][1]))
 
 # %% ../nbs/03_models.ipynb #fa5164b3
 def _sized(tr, p):
@@ -575,8 +545,7 @@ def _sized(tr, p):
     t = next((t for n,w,t,_ in tr.mods if n==p.name and w==p.when), None)
     if t is None or t.ndim!=4:
         what = 'no tensor' if t is None else f"a tensor of shape {tuple(t.shape)}"
-        raise ValueError(f"layer `{p.name}` gives {what}, not a map [B,K,H,W]: "
-                         "name a layer before the pool")
+        raise ValueError(f"layer `{p.name}` gives {what}, not a map [B,K,H,W]: name a layer before the pool")
     p.K,p.size = t.shape[1],tuple(t.shape[2:])
     return p
 
@@ -617,7 +586,8 @@ def _last_map(tr, C=None):
     t,key = tr.ops[i].maps[0]
     if not any(_learned(tr.ops[j]) for j in _ancestors(tr.ops, [key])):
         around = any(_spatial(tr.ops[j]) for j in anc)
-        raise _ask("the class scores see the images also past all maps", _WRAP) if around else _ask("no convolution makes a map")
+        raise _ask("the class scores see the images also past all maps",
+            _WRAP) if around else _ask("no convolution makes a map")
     if _keeps_channels(tr.ops[i], _rand_gate(t)): return i
     raise _ask(f"`{tr.ops[i].name}` mixes channels (channels last?)")
 
@@ -663,8 +633,7 @@ def _no_owner(tr, i):
     "The error for a map that no module returns or reads"
     made,key = _made(tr.ops),_chain(tr.ops, i)[0]
     src = tr.ops[made[key]].name if key in made else 'input'
-    return _ask(f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so no module that runs once has it",
-                _WRAP)
+    return _ask(f"the last map goes from the function `{src}` into `{tr.ops[i].name}`, so no module that runs once has it", _WRAP)
 
 # %% ../nbs/03_models.ipynb #3e7eadca
 def _layer_name(model, layer):
@@ -675,8 +644,7 @@ def _layer_name(model, layer):
             if m is layer: return n
         raise ValueError("`layer` is a module, but not one of this model")
     if isinstance(layer, str) and layer in names: return layer
-    raise ValueError(f"the model has no layer {layer!r}"
-                     + (_close(str(layer), names) or _children(model)))
+    raise ValueError(f"the model has no layer {layer!r}" + (_close(str(layer), names) or _children(model)))
 
 def _children(model, n=8):
     "The names of the first children"
@@ -687,18 +655,14 @@ def _children(model, n=8):
 # %% ../nbs/03_models.ipynb #bff4b343
 def _named(model, xb, tr, layer, C):
     "The place that `layer` names, checked"
-    p = Place(layer.name, layer.when, layer.relu) if isinstance(layer,
-            Place) else Place(_layer_name(model, layer))
+    p = Place(layer.name, layer.when, layer.relu) if isinstance(layer, Place) else Place(_layer_name(model, layer))
     n = sum(name==_layer_name(model, p.name) and w=='in' for name,w,*_ in tr.mods)
     times = {0:'never', 2:'twice'}.get(n, f'{n} times')
     if n != 1:
-        raise ValueError(f"layer `{p.name}` runs {times} in a forward; the "
-                         "gate needs one that runs once")
-    p,key = (_sized(tr, p),
-             next(k for name,w,_,k in tr.mods if name==p.name and w==p.when))
+        raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
+    p,key = (_sized(tr, p), next(k for name,w,_,k in tr.mods if name==p.name and w==p.when))
     users = [o.name for o in tr.ops if key in o.ins]
-    p.relu = (p.relu or (p.when=='out' and bool(users)
-                         and set(users) <= {'relu','relu_'}))
+    p.relu = (p.relu or (p.when=='out' and bool(users) and set(users) <= {'relu','relu_'}))
     p.op = next((o.name for o in tr.ops if key in o.outs), '')
     past = _around(tr, _values(tr, p), C)
     if past and _leaks(model, xb, p, C): warnings.warn(f"layer={p.name!r}: {_several('this layer', past)}; name one that all of it passes")
@@ -757,5 +721,4 @@ def params_below(
     names = [n for n,_ in model.named_children()]
     if child not in names:
         raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
-    return [p for n in names[:names.index(child)]
-            for p in model.get_submodule(n).parameters()]
+    return [p for n in names[:names.index(child)] for p in model.get_submodule(n).parameters()]

@@ -52,8 +52,7 @@ def _kth(v, k):
     "Distance of each point of the sorted `v` to its k-th neighbour"
     pad = np.concatenate([np.full(k, -np.inf), v, np.full(k, np.inf)])
     n = len(v)
-    return np.min([np.maximum(v - pad[s:s+n], pad[s+k:s+k+n] - v)
-                   for s in range(k+1)], axis=0)
+    return np.min([np.maximum(v - pad[s:s+n], pad[s+k:s+k+n] - v) for s in range(k+1)], axis=0)
 
 def _stretch(x, i, r, step):
     "How many points of the sorted `x` lie within `r` of the points `i`, on one side"
@@ -83,8 +82,7 @@ def _assemble(S, n_c, N, k):
     n[alone] = 0
     each = n*(digamma(np.clip(n-1, 1, k)) - digamma(n.clip(1)))
     used = n.sum(0)
-    return np.where((n > 0).all(0),
-            np.maximum(0, digamma(used.clip(1)) + (each.sum(0) - S)/used.clip(1)), 0)
+    return np.where((n > 0).all(0), np.maximum(0, digamma(used.clip(1)) + (each.sum(0) - S)/used.clip(1)), 0)
 
 # %% ../nbs/06_mutual_info.ipynb #363df73b
 def _side(x, p, step, r):
@@ -228,8 +226,7 @@ def _all_sums_numpy(xs, ys, n_c, k, psi, S):
 def _kernel():
     "The compiled function, or with a warning the NumPy one"
     if f := _compiled(): return f
-    warnings.warn('numba is not installed: mutual information takes '
-                  'its time; pip install numba')
+    warnings.warn('numba is not installed: mutual information takes its time; pip install numba')
     return _all_sums_numpy
 
 # %% ../nbs/06_mutual_info.ipynb #85400615
@@ -263,15 +260,14 @@ def _number(name, v, ok, want):
 
 def _whole(name, v, least=0):
     "`v` as an int, or a `ValueError`"
-    return int(_number(name, v, lambda v: not isinstance(v, bool) and v == int(v) and v >= least,
-                       f'pass a whole number from {least} on'))
+    return int(
+        _number(name, v, lambda v: not isinstance(v, bool) and v == int(v) and v >= least, f'pass a whole number from {least} on'))
 
 # %% ../nbs/06_mutual_info.ipynb #55d26347
 def _mi(x, y, C, k, random_state, threads):
     "MI [K,C] of features [N,K] and class numbers [N], as arrays"
     n_c = np.bincount(y, minlength=C)
-    return _assemble(_sums(_prepare(x, random_state), y.astype(np.int32),
-                           n_c, k, threads), n_c, len(x), k)
+    return _assemble(_sums(_prepare(x, random_state), y.astype(np.int32), n_c, k, threads), n_c, len(x), k)
 
 def _bounded(M, n_c, N):
     """M [K,C] without what can't be, and the filters [K] where there was such: with ties or with two classes
@@ -302,8 +298,7 @@ def _said(n_c, k, filters=()):
     none,few = np.flatnonzero(n_c == 0).tolist(),np.flatnonzero((n_c > 0) & (n_c <= k)).tolist()
     why = [f'no image is of class {_few(none)}: MI 0'] if none else []
     if few: why.append(f'class {_few(few)} has fewer than n_neighbors+1 = {k+1} images: hardly an estimate (0 for a single image)')
-    if filters: why.append(f'filter {_few(filters)} has (nearly) one value, and ties that no noise breaks: its MI means nothing, '
-                           'dead=0 makes it 0')
+    if filters: why.append(f'filter {_few(filters)} has (nearly) one value, and ties that no noise breaks: its MI means nothing, dead=0 makes it 0')
     if why: warnings.warn('mutual information: ' + '; '.join(why), stacklevel=3)
 
 def mutual_info_matrix(
@@ -335,8 +330,7 @@ def _matrix(M, what='M'):
     if M.ndim != 2 or not M.numel():
         raise ValueError(f'{what} must be a matrix, got shape {tuple(M.shape)}')
     if not M.isfinite().all():
-        raise ValueError(f'{what} holds NaN or infinity: make '
-                         'it with mutual_info_matrix')
+        raise ValueError(f'{what} holds NaN or infinity: make it with mutual_info_matrix')
     return M
 
 def mis(
@@ -351,8 +345,7 @@ def _axis(ax, K, C):
     "The axis, or a new one that fits K filters and C classes"
     import matplotlib.pyplot as plt
     if ax is not None: return ax
-    return plt.subplots(figsize=(min(10, max(4.5, K/9)), min(8, max(2.2, C/4.5))),
-                        layout='constrained')[1]
+    return plt.subplots(figsize=(min(10, max(4.5, K/9)), min(8, max(2.2, C/4.5))), layout='constrained')[1]
 
 def _label(ax, classes, C, title):
     ax.set(xlabel='filter', ylabel='class', title=title)
@@ -366,8 +359,7 @@ def _order(order, K):
     "Filter numbers [K], each once, or a `ValueError`"
     order = _tensor(order, 'order', 'filter numbers [K]').flatten()
     if sorted(order.tolist()) != list(range(K)):
-        raise ValueError(f'order must hold each of the {K} filters once: to draw some '
-                         'of them, pass their rows M[some]')
+        raise ValueError(f'order must hold each of the {K} filters once: to draw some of them, pass their rows M[some]')
     return order.long().cpu()
 
 # %% ../nbs/06_mutual_info.ipynb #d960eea2
@@ -385,11 +377,9 @@ def show_mi(
     M = _matrix(M)
     order = filter_order(M.T) if order is None else _order(order, len(M))
     ax = _axis(ax, *M.shape)
-    im = ax.imshow(M[order].T, cmap='viridis', vmin=0,
-                   vmax=vmax or M.max().item() or 1, aspect='auto')
+    im = ax.imshow(M[order].T, cmap='viridis', vmin=0, vmax=vmax or M.max().item() or 1, aspect='auto')
     ax.figure.colorbar(im, ax=ax, label='MI (nats)', pad=.02)
-    return _label(ax, classes, M.shape[1],
-                  f'MIS {mis(M):.3f} nats' if title is None else title)
+    return _label(ax, classes, M.shape[1], f'MIS {mis(M):.3f} nats' if title is None else title)
 
 # %% ../nbs/06_mutual_info.ipynb #278a4f65
 _TWO = 'Two classes: what a filter tells about one it tells about the other, so it is neither one\'s nor the other\'s.'
@@ -413,9 +403,8 @@ class MISparsity(Measure):
     @property
     def _note(self): return _TWO if self.two else ''
     def to_df(self):
-        return pd.DataFrame([{'Hoyer, mean':self.hoyer.nanmean().item(),
-                              'single filters':self.single,
-                              'silent':self.silent, 'K':len(self.hoyer)}])
+        return pd.DataFrame(
+            [{'Hoyer, mean':self.hoyer.nanmean().item(), 'single filters':self.single, 'silent':self.silent, 'K':len(self.hoyer)}])
 
 def mi_sparsity(
     M # mutual information [K,C]
@@ -424,22 +413,19 @@ def mi_sparsity(
     that tell of one class (Fig. 4b)"""
     M = _matrix(M).double()
     if M.shape[1] < 2:
-        raise ValueError('one class: sparsity is about how '
-                         'information is shared among classes')
+        raise ValueError('one class: sparsity is about how information is shared among classes')
     best, second = M.topk(2, dim=1).values.T
     if _one_question(M): return MISparsity(*torch.full((2, len(M)), math.nan, dtype=M.dtype), True)
     root, nan = math.sqrt(M.shape[1]), torch.tensor(math.nan, dtype=M.dtype)
     hoyer = (root - M.sum(1)/M.norm(dim=1)) / (root-1)
-    return MISparsity(torch.where(best > 0, hoyer, nan),
-                      torch.where(best > 0, second/best, nan))
+    return MISparsity(torch.where(best > 0, hoyer, nan), torch.where(best > 0, second/best, nan))
 
 # %% ../nbs/06_mutual_info.ipynb #55871569
 @patch
 def plot(self:MISparsity, ax=None, **kwargs):
     "How many filters share their information: the second best class over the best"
     ax = _axis(ax, 40, 12)
-    ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21),
-            **{'color':'tab:blue', **kwargs})
+    ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21), **{'color':'tab:blue', **kwargs})
     ax.axvline(.5, color='k', lw=.8, ls='--')
     ax.set(xlabel='MI with the second best class / with the best', ylabel='filters')
     ax.set_title(f'{self.single:.0%} single filters', fontsize=10)
@@ -504,8 +490,7 @@ def plot(self:MIS, ax=None, color='tab:red'):
     for i,(v,c) in enumerate(rows): ax.plot(v, [i]*len(v), '|', ms=12, color=c)
     ax.errorbar(self.value, 3, xerr=err, fmt='o', color=color, capsize=4)
     ax.axvline(self.null_bound, color='0.5', lw=.8, ls='--')
-    ax.set_yticks(range(4), ['labels permuted','half of the images',
-                             'other tie seeds','MIS, 95 % over images'])
+    ax.set_yticks(range(4), ['labels permuted','half of the images', 'other tie seeds','MIS, 95 % over images'])
     ax.set(ylim=(-.6,3.6), xlim=(0,None), xlabel='MIS (nats)')
     return ax
 
@@ -523,8 +508,7 @@ def mis_stats(
     """MIS with its floor, an interval over images and the spread over tie-breaking
     seeds (Sec. 4.1 gives the value alone)"""
     x, y, C = check_features(features, labels, kwargs.pop('n_classes', None))
-    draws = dict(n_null=n_null, n_half=n_half, n_seeds=n_seeds, seed=seed,
-                 random_state=random_state)
+    draws = dict(n_null=n_null, n_half=n_half, n_seeds=n_seeds, seed=seed, random_state=random_state)
     n_null, n_half, n_seeds, seed, random_state = (_whole(*o) for o in draws.items())
     rng, N = np.random.default_rng(seed), len(y)
     # checked, and warned of once
@@ -560,9 +544,8 @@ class MISDifference(Measure):
 def to_df(self:MISDifference):
     "One row"
     lo, hi = self.interval
-    return pd.DataFrame([{'MIS a - b':self.value, 'other images, from':lo,
-                          'other images, to':hi,
-                          'floor a - b':self.null_mean, 'N':self.a.N, 'C':self.a.C}])
+    return pd.DataFrame(
+        [{'MIS a - b':self.value, 'other images, from':lo, 'other images, to':hi, 'floor a - b':self.null_mean, 'N':self.a.N, 'C':self.a.C}])
 
 @patch
 def plot(self:MISDifference, ax=None, color='tab:red'):
@@ -570,8 +553,7 @@ def plot(self:MISDifference, ax=None, color='tab:red'):
     with its interval"""
     ax = _axis(ax, 60, 5)
     ax.plot(self.halves, [0]*len(self.halves), '|', ms=12, color='tab:blue')
-    ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd,
-                fmt='o', color=color, capsize=4)
+    ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd, fmt='o', color=color, capsize=4)
     ax.axvline(0, color='0.5', lw=.8, ls='--')
     ax.set_yticks(range(2), ['half of the images','all, 95 % over images'])
     ax.set(ylim=(-.6,1.6), xlabel='MIS a - b (nats)')
@@ -588,8 +570,7 @@ def mis_difference(
 )->MISDifference:
     """MIS of `a` less that of `b`, paired by image: 95 % interval over images,
     and the difference of the floors"""
-    return MISDifference(*(mis_stats(o, labels, n_null, n_half, 0,
-                                     seed, **kwargs) for o in (a,b)))
+    return MISDifference(*(mis_stats(o, labels, n_null, n_half, 0, seed, **kwargs) for o in (a,b)))
 
 # %% ../nbs/06_mutual_info.ipynb #6429f70a
 def _balanced(y, c, seed):
@@ -656,11 +637,9 @@ class Agreement(Measure):
         if self.rho > self.rho_shuffled + 2*self.rho_sd: return ''
         return 'The rank correlation is no higher than what shuffled filters reach by chance.'
     def to_df(self):
-        return pd.DataFrame([('rank correlation', self.rho,
-                              self.rho_shuffled, self.rho_best),
-                             ('top-class hits', self.hits, self.hits_shuffled, 1.)],
-                            columns=['', 'gate and MI', 'filters shuffled',
-                                     'at best']).set_index('')
+        return pd.DataFrame(
+            [('rank correlation', self.rho, self.rho_shuffled, self.rho_best), ('top-class hits', self.hits, self.hits_shuffled, 1.)],
+            columns=['', 'gate and MI', 'filters shuffled', 'at best']).set_index('')
     def plot(self, ax=None, **kwargs):
         return show_overlap(self.G, self.M, ax=ax, **kwargs)
 
@@ -669,8 +648,7 @@ def _gate(G):
     "A gate [C,K] in [0,1], float64, or a `ValueError`"
     G = _matrix(G, 'G').double()
     if G.min() < -1e-6 or G.max() > 1+1e-6:
-        raise ValueError(f'G lies in {G.min():.3g}..{G.max():.3g}, a gate in 0..1: '
-                         'project it first (csg_fastai.gate.project)')
+        raise ValueError(f'G lies in {G.min():.3g}..{G.max():.3g}, a gate in 0..1: project it first (csg_fastai.gate.project)')
     return G.clamp(0, 1)
 
 # %% ../nbs/06_mutual_info.ipynb #641a31ea
@@ -681,12 +659,10 @@ def agreement(
     "Agreement of gate and mutual information as numbers (Fig. 4c); a filter without information is no hit, two classes are blank"
     G, M = _gate(G), _matrix(M).double()
     if G.shape != M.T.shape:
-        raise ValueError(f'G {tuple(G.shape)} must be [C,K] and M {tuple(M.shape)} '
-                         '[K,C]: transpose one, or take those of one network')
+        raise ValueError(f'G {tuple(G.shape)} must be [C,K] and M {tuple(M.shape)} [K,C]: transpose one, or take those of one network')
     a, b = (r - r.mean() for r in (_ranks(G), _ranks(M.T)))
     norm = (a.norm()*b.norm()).item() or math.nan
-    rhos = ((a*b).sum(), a.flatten().sort()[0] @ b.flatten().sort()[0],
-            a.sum(1) @ b.sum(1) / G.shape[1])
+    rhos = ((a*b).sum(), a.flatten().sort()[0] @ b.flatten().sort()[0], a.sum(1) @ b.sum(1) / G.shape[1])
     opened, best = (G > 1-1e-6).double(), M.amax(1, keepdim=True)
     # of several best classes each counts its share
     top = ((M >= best*(1-1e-9)) & (best > 0)).double()
@@ -728,16 +704,13 @@ def show_overlap(
     g = agreement(G, M)
     order = filter_order(g.G) if order is None else _order(order, len(g.M))
     ax = _axis(ax, *g.M.shape)
-    ax.imshow(overlap_image(G, M, per_filter)[:,order], aspect='auto',
-              interpolation='nearest')
-    ax.plot(range(len(order)), g.M.argmax(1)[order], 'o', ms=3.5, mfc='w',
-            mec='k', mew=.6, label="filter's best class")
+    ax.imshow(overlap_image(G, M, per_filter)[:,order], aspect='auto', interpolation='nearest')
+    ax.plot(range(len(order)), g.M.argmax(1)[order], 'o', ms=3.5, mfc='w', mec='k', mew=.6, label="filter's best class")
     names = 'neither', 'MI only', 'gate only', 'both'
     keys = [Patch(fc=c, ec='0.6', label=k) for c,k in zip(OVERLAP[1:], names[1:])]
     ax.legend(handles=[*keys, ax.lines[-1]], fontsize=7, ncol=4,
               frameon=False, loc='lower right',
               bbox_to_anchor=(1, 1), handlelength=1, borderaxespad=.2, columnspacing=1)
     _label(ax, classes, len(g.G), None)
-    ax.set_title(f'top-class hits {g.hits:.0%}' if title is None else title,
-                 fontsize=10, pad=18)
+    ax.set_title(f'top-class hits {g.hits:.0%}' if title is None else title, fontsize=10, pad=18)
     return ax

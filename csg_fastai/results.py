@@ -38,8 +38,7 @@ def _int(o):
 
 def _check(df, bad, why, where):
     if bad.any():
-        raise ValueError(f'{where}: row {int(bad.values.argmax())+1} {why}: '
-                         f'{df[bad].iloc[0].to_dict()}')
+        raise ValueError(f'{where}: row {int(bad.values.argmax())+1} {why}: {df[bad].iloc[0].to_dict()}')
 
 # %% ../nbs/12_results.ipynb #463feac1
 def check_rows(
@@ -50,19 +49,16 @@ def check_rows(
     "Rows in their proper types, or a `ValueError` that says what is wrong with them"
     df = pd.DataFrame(rows)
     if miss:=[o for o in COLS if o not in df]:
-        raise ValueError(f'{where}: no column '
-                         f'{", ".join(miss)}; need {", ".join(COLS)}')
+        raise ValueError(f'{where}: no column {", ".join(miss)}; need {", ".join(COLS)}')
     if more:=[o for o in df if o not in COLS]:
         raise ValueError(f'{where}: unknown column {", ".join(map(str, more))}')
     df = df[COLS].reset_index(drop=True)
     df['value'] = df['value'].map(_number).astype(float)
     for o in ('seed','N'): df[o] = pd.array([_int(v) for v in df[o]], dtype='Int64')
-    _check(df, ~df['value'].map(math.isfinite).astype(bool),
-           'has no finite value', where)
+    _check(df, ~df['value'].map(math.isfinite).astype(bool), 'has no finite value', where)
     _check(df, (df[['seed','N']]<0).fillna(False).any(axis=1),
            'has a seed or N that is no whole number from 0 on', where)
-    _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1),
-           'leaves a name empty', where)
+    _check(df, df[TEXT].isna().any(axis=1) | (df[TEXT]=='').any(axis=1), 'leaves a name empty', where)
     _check(df, df.duplicated(KEY), 'has the key of an earlier one', where)
     return df
 
@@ -76,8 +72,7 @@ def _cpu_name():
     return platform.processor() or platform.machine()
 
 # %% ../nbs/12_results.ipynb #923b41da
-def machine(
-)->dict: # cpu, cores, threads, gpu, system: no names of hosts or folders
+def machine()->dict:  # cpu, cores, threads, gpu, system: no names of hosts or folders
     """The machine as a reader needs it; threads and gpu as the imported PyTorch
     sees them, else None"""
     torch = sys.modules.get('torch')
@@ -147,22 +142,19 @@ def _scrub(o):
     if isinstance(o, dict): return {k:_scrub(v) for k,v in o.items()}
     if isinstance(o, (list,tuple)): return [_scrub(v) for v in o]
     if isinstance(o, Path): o = str(o)
-    return _folders.sub(lambda m: re.split(r'[/\\]', m[0].rstrip('/\\'))[-1],
-                        o) if isinstance(o, str) else o
+    return _folders.sub(lambda m: re.split(r'[/\\]', m[0].rstrip('/\\'))[-1], o) if isinstance(o, str) else o
 
 # %% ../nbs/12_results.ipynb #c75a0e36
 def results_dir(
     folder=None # None: the package's own
 )->Path:
     "The folder that holds the results"
-    return (Path(folder) if folder is not None
-            else Path(str(files('csg_fastai')))/'results')
+    return (Path(folder) if folder is not None else Path(str(files('csg_fastai')))/'results')
 
 def _read(f):
     try: df = pd.read_csv(f, dtype=str, keep_default_na=False)
     except Exception as e:
-        raise ValueError(f'{f.name}: not a table of results ({type(e).__name__}): '
-                         'restore it or repeat its run') from None
+        raise ValueError(f'{f.name}: not a table of results ({type(e).__name__}): restore it or repeat its run') from None
     return check_rows(df, f.name)
 
 # %% ../nbs/12_results.ipynb #1bf72544
@@ -179,11 +171,9 @@ def read_results(
     d = _settled(results_dir(folder))
     fs = {o.stem:o for o in sorted(d.glob('*.csv'))}
     if name is None:
-        return (pd.concat(map(_read, fs.values()),
-                ignore_index=True) if fs else check_rows(pd.DataFrame(columns=COLS)))
+        return (pd.concat(map(_read, fs.values()), ignore_index=True) if fs else check_rows(pd.DataFrame(columns=COLS)))
     if name not in fs:
-        raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there '
-                                f'are {", ".join(fs) or "none"}')
+        raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there are {", ".join(fs) or "none"}')
     return _read(fs[name])
 
 def read_manifest(
@@ -194,17 +184,14 @@ def read_manifest(
     "The runs that wrote NAME.csv"
     f = {o.stem:o for o in _settled(results_dir(folder)).glob('*.json')}.get(name)
     if f is None:
-        raise FileNotFoundError(f'no manifest {name}.json to say where {name}.csv '
-                                'comes from: repeat its run')
+        raise FileNotFoundError(f'no manifest {name}.json to say where {name}.csv comes from: repeat its run')
     try: return json.loads(f.read_text(encoding='utf-8'))['runs']
     except (ValueError, KeyError, TypeError, RecursionError) as e:
-        raise ValueError(f'{f.name}: not a manifest ({e}): '
-                         'restore it or repeat its run') from None
+        raise ValueError(f'{f.name}: not a manifest ({e}): restore it or repeat its run') from None
 
 # %% ../nbs/12_results.ipynb #2ff566c8
 def _ids(df):
-    return ['/'.join('' if pd.isna(o) else str(o) for o in r)
-            for r in df[KEY].values.tolist()]
+    return ['/'.join('' if pd.isna(o) else str(o) for o in r) for r in df[KEY].values.tolist()]
 
 def _merge_rows(old, new):
     "Rows of both; where they share a key, the new one in the old one's place"
@@ -291,12 +278,10 @@ def write_results(
 # %% ../nbs/12_results.ipynb #e58a1ae3
 def _sd(v):
     if len(v)<2:
-        raise ValueError('one seed has no standard deviation: '
-                         'run more, or ask for .mean')
+        raise ValueError('one seed has no standard deviation: run more, or ask for .mean')
     return statistics.stdev(v)
 
-STATS = dict(mean=statistics.fmean, sd=_sd, n=len,
-             median=statistics.median, min=min, max=max)
+STATS = dict(mean=statistics.fmean, sd=_sd, n=len, median=statistics.median, min=min, max=max)
 
 def _columns(*names):
     "Refuse names that are no columns"
@@ -315,13 +300,11 @@ def _one_kind(d, key):
     "A `ValueError` if the rows of `d` are of several experiments or splits"
     for col in ('experiment','split'):
         if len(o:=sorted(d[col].unique()))>1:
-            raise ValueError(f'{key!r} is there for several: pass '
-                             f'{col}=, one of {", ".join(o)}')
+            raise ValueError(f'{key!r} is there for several: pass {col}=, one of {", ".join(o)}')
 
 def _keys(df):
     "preset.model.training.measure of each row"
-    return df[['preset','model','training','measure']].agg('.'.join,
-            axis=1) if len(df) else df['preset']
+    return df[['preset','model','training','measure']].agg('.'.join, axis=1) if len(df) else df['preset']
 
 def values(
     key:str, # 'preset.model.training.measure'
@@ -382,21 +365,18 @@ def _cell(v, fmt, spread):
     "The text for the values `v` of one cell"
     if len(v)<2: return format(v[0], fmt) if v else ''
     if spread=='range':
-        return '{:{f}} ({:{f}} to {:{f}})'.format(*(STATS[o](v)
-                for o in ('median','min','max')), f=fmt)
+        return '{:{f}} ({:{f}} to {:{f}})'.format(*(STATS[o](v) for o in ('median','min','max')), f=fmt)
     return f'{STATS["mean"](v):{fmt}} ± {_sd(v):{fmt}}'
 
 def _note(ns, spread):
     if max(ns)<2: return ''
-    what = ('Median (lowest to highest)' if spread=='range'
-            else 'Mean ± standard deviation')
+    what = ('Median (lowest to highest)' if spread=='range' else 'Mean ± standard deviation')
     return f'{what} of n = {min(ns)}' + (f' to {max(ns)}' if max(ns)>min(ns) else '')
 
 def _order(df, cols, where):
     """Distinct values of `cols` as tuples: in the order of a list in `where`,
     else as they come"""
-    rank = lambda r: [where[c].index(o) if isinstance(where.get(c), (list,tuple)) else 0
-                      for c,o in zip(cols, r)]
+    rank = lambda r: [where[c].index(o) if isinstance(where.get(c), (list,tuple)) else 0 for c,o in zip(cols, r)]
     return sorted(dict.fromkeys(map(tuple, df[cols].values.tolist())), key=rank)
 
 # %% ../nbs/12_results.ipynb #ed6b5227
@@ -405,15 +385,13 @@ def _unmixed(df, by):
     for o in [o for o in KEY if o not in (*by,'seed')]:
         for _,g in df.groupby(list(by)):
             if g[o].nunique()>1:
-                raise ValueError(f'a cell would mix several: pass {o}=, one of '
-                                 f'{", ".join(g[o].unique())}, or name it in rows=')
+                raise ValueError(f'a cell would mix several: pass {o}=, one of {", ".join(g[o].unique())}, or name it in rows=')
 
 def _paper_table(name, rows, labels, where):
     "Name of the file, rows, labels and selection of a table called by the paper's name"
     t = TABLES.get(name)
     if not t: return name, rows or 'training', labels or {}, where
-    return None, rows or t['rows'], {**t['labels'],
-                                     **(labels or {})}, {**t['where'], **where}
+    return None, rows or t['rows'], {**t['labels'], **(labels or {})}, {**t['where'], **where}
 
 # %% ../nbs/12_results.ipynb #9bc0a3c3
 def table(
@@ -431,40 +409,31 @@ def table(
 )->ResultTable: # Shows itself as Markdown
     """Stored results as a table; values that differ in seed alone share a cell.
     `ValueError` where others would"""
-    if name in TABLES and _select(read_results(folder=folder),
-                                  **TABLES[name]['where']).empty:
+    if name in TABLES and _select(read_results(folder=folder), **TABLES[name]['where']).empty:
         raise ValueError(f'{name}: none of its numbers is stored yet')
     name, rows, labels, where = _paper_table(name, rows, labels, where)
     _columns(*([rows] if isinstance(rows, str) else rows), cols)
     if spread not in ('sd','range'): raise ValueError(f"spread={spread!r}: use 'sd' or 'range'")
-    df, rows = _select(read_results(name, folder),
-                       **where), [rows] if isinstance(rows, str) else list(rows)
+    df, rows = _select(read_results(name, folder), **where), [rows] if isinstance(rows, str) else list(rows)
     if not len(df):
-        raise ValueError(f'no results in {name or "any file"} for '
-                         f'{", ".join(f"{k}={v!r}" for k,v in where.items())}')
+        raise ValueError(f'no results in {name or "any file"} for {", ".join(f"{k}={v!r}" for k,v in where.items())}')
     _unmixed(df, (*rows, cols))
-    at, tops = {k:g['value'].tolist() for k,g in df.groupby([*rows, cols])}, [c
-            for c, in _order(df, [cols], where)]
-    text = lambda r,c: _cell(at.get((*r,c), []),
-            fmt.get(c, '.3f') if isinstance(fmt, dict) else fmt, spread)
-    body = [[*(labels.get(o, o) for o in r), *(text(r, c) for c in tops)]
-            for r in _order(df, rows, where)]
+    at, tops = {k:g['value'].tolist() for k,g in df.groupby([*rows, cols])}, [c for c, in _order(df, [cols], where)]
+    text = lambda r,c: _cell(at.get((*r,c), []), fmt.get(c, '.3f') if isinstance(fmt, dict) else fmt, spread)
+    body = [[*(labels.get(o, o) for o in r), *(text(r, c) for c in tops)] for r in _order(df, rows, where)]
     df = pd.DataFrame(body, columns=[labels.get(o, o) for o in (*rows, *tops)])
     return ResultTable(df, len(rows), _note([*map(len, at.values())], spread), plain=True)
 
 # %% ../nbs/12_results.ipynb #d90d98e1
-_labels = dict(preset='data', std='STD', csg='CSG', acc='accuracy',
-               mis='MIS (nats)', density='L1-density')
-_presets = ('digits canvases cifar10-16px-96 cifar10-30 cifar10 '
-            'voc-scratch-30 voc-scratch voc imagenet'.split())
+_labels = dict(preset='data', std='STD', csg='CSG', acc='accuracy', mis='MIS (nats)', density='L1-density')
+_presets = ('digits canvases cifar10-16px-96 cifar10-30 cifar10 voc-scratch-30 voc-scratch voc imagenet'.split())
 _tables = dict(table1=('effectiveness length', 'acc mis density'),
-               table2=('localization', 'gradmap_iou gradmap_ap20 activmap_iou '
-                                       'activmap_ap30 cam_iou cam_ap30'),
-               table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'),
-               table4=('adversarial', 'success_single_pixel success_local_search'))
-TABLES = {k:dict(rows=['preset','training'], labels=_labels,
-                 where=dict(experiment=e.split(), preset=_presets, training=['std',
-                         'csg'], measure=m.split())) for k,(e,m) in _tables.items()}
+    table2=('localization', 'gradmap_iou gradmap_ap20 activmap_iou activmap_ap30 cam_iou cam_ap30'),
+    table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'),
+    table4=('adversarial', 'success_single_pixel success_local_search'))
+TABLES = {
+    k:dict(rows=['preset','training'], labels=_labels, where=dict(experiment=e.split(), preset=_presets, training=['std', 'csg'], measure=m.split()))
+    for k,(e,m) in _tables.items()}
 
 # %% ../nbs/12_results.ipynb #bd2ac428
 def interval(
@@ -492,13 +461,11 @@ def _part(df, training, measure):
     if not names: return None
     d = df[[fnmatch(m, names[0]) for m in df['measure']]]
     if d.duplicated(['seed','measure']).any():
-        raise ValueError(f'{training}.{names[0]} is there for several '
-                         'experiments or splits: choose one')
+        raise ValueError(f'{training}.{names[0]} is there for several experiments or splits: choose one')
     if '*' in names[0]:
         return d.pivot(index='seed', columns='measure',
                        values='value').rename(columns=lambda o: o[names[0].index('*'):])
-    return (float(d['value'].iloc[0]) if len(d)==1
-            and d['seed'].isna().all() else d.set_index('seed')['value'])
+    return (float(d['value'].iloc[0]) if len(d)==1 and d['seed'].isna().all() else d.set_index('seed')['value'])
 
 def per_seed(
     formula:str, # '{csg.mis} / {std.mis}'
@@ -509,8 +476,7 @@ def per_seed(
     parts = [_part(df, *o) for o in _blank.findall(formula)]
     if any(o is None for o in parts): return None
     it = iter(range(len(parts)))
-    v = eval(_blank.sub(lambda m: f'parts[{next(it)}]', formula), {'__builtins__':{}},
-             dict(names, parts=parts))
+    v = eval(_blank.sub(lambda m: f'parts[{next(it)}]', formula), {'__builtins__':{}}, dict(names, parts=parts))
     v = (v.mean(axis=1) if isinstance(v, pd.DataFrame) else v).dropna()
     return v if len(v) else None
 
@@ -546,8 +512,7 @@ class Setting:
     def rows(self, df, experiment=None):
         "Its rows of `df`, of some experiments"
         if experiment: df = df[df['experiment'].isin(experiment.split())]
-        more = [df[(df['preset']==p) & (df['training']==t)].assign(training=k)
-                for k,(p,t) in self.also.items()]
+        more = [df[(df['preset']==p) & (df['training']==t)].assign(training=k) for k,(p,t) in self.also.items()]
         return pd.concat([df[df['preset']==self.preset], *more])
 
 # %% ../nbs/12_results.ipynb #8cc57420
@@ -586,8 +551,7 @@ def _judge(c, s, df):
     part, other = c.part, None
     if part and isinstance(part[0], str):
         other, part = per_seed(part[0], d, **s.names), part[1:]
-    res = verdict(v, c.full, part if other is not None
-                  or part is c.part else None, other)
+    res = verdict(v, c.full, part if other is not None or part is c.part else None, other)
     if v is not None and s.name in _names(c.beside): res = ''
     m,lo,hi = (math.nan,)*3 if v is None else interval(v)
     own = c.why.get(f'{s.name}: {res}', c.why.get(res, ''))
@@ -603,10 +567,8 @@ class Ledger:
         settings, # List of `Setting`
         folder=None # Of results; None: the package's own
     ):
-        self.claims, self.settings, df = claims, {s.name:s
-                for s in settings}, read_results(folder=folder)
-        self.df = pd.DataFrame([_judge(c, self.settings[o], df)
-                                for c in claims for o in _names(c.on)])
+        self.claims, self.settings, df = claims, {s.name:s for s in settings}, read_results(folder=folder)
+        self.df = pd.DataFrame([_judge(c, self.settings[o], df) for c in claims for o in _names(c.on)])
     def to_df(self)->pd.DataFrame: return self.df.drop(columns=['fmt','own'])
     def __repr__(self): return self._repr_markdown_()
 
@@ -614,16 +576,14 @@ class Ledger:
 def _ours(r):
     "A ledger line's value as text, with its interval"
     if not r.n: return ''
-    return format(r.value, r.fmt) + (f' ({r.lo:{r.fmt}} to '
-                                     f'{r.hi:{r.fmt}})' if r.n>1 else '')
+    return format(r.value, r.fmt) + (f' ({r.lo:{r.fmt}} to {r.hi:{r.fmt}})' if r.n>1 else '')
 
 def _claim_rows(g):
     "Lines of one claim: each setting that has numbers, and one for all that haven't"
     head, run, rest = g.iloc[0], g[g.n>0], g[g.n==0]
     text = f'[{head.says}]({head.page})' if head.page else head.says
     says = f'**{head["where"]}** {text}<br>{head.rule}'
-    rows = [[says, head.paper, r.setting, _ours(r), str(r.n), r.verdict]
-            for r in run.itertuples()]
+    rows = [[says, head.paper, r.setting, _ours(r), str(r.n), r.verdict] for r in run.itertuples()]
     if len(rest):
         rows.append([says, head.paper, '; '.join(rest.setting), '', '', VERDICTS[3]])
     return [rows[0], *(['','',*r[2:]] for r in rows[1:])]
@@ -632,20 +592,16 @@ def _reasons(df):
     "Reasons as a list; those for what has not been run once each"
     known = (df.n>0) | df.own
     d, rest = df[(df.why!='') & known], df[(df.why!='') & ~known]
-    lines = [f'- *{r.says}*, on {r.setting} {r.verdict}: {r.why}'
-             for r in d.itertuples()]
-    return '\n'.join(lines + [f'- *{k}*, not run: {v}'
-                              for k,v in dict.fromkeys(zip(rest.setting, rest.why))])
+    lines = [f'- *{r.says}*, on {r.setting} {r.verdict}: {r.why}' for r in d.itertuples()]
+    return '\n'.join(lines + [f'- *{k}*, not run: {v}' for k,v in dict.fromkeys(zip(rest.setting, rest.why))])
 
 def ledger_table(
     df, # From `Ledger.df`
     todo:bool=False # Also say below what a setting wants that has not been run
 )->ResultTable: # Shows itself as Markdown
     "Lines of a ledger as a table, reasons below"
-    rows = [r for _,g in df.groupby(['where','says'], sort=False)
-            for r in _claim_rows(g)]
-    t = pd.DataFrame(rows, columns=['the paper\'s claim, and our rule',
-                                    'paper','on','ours (95 %)','n','verdict'])
+    rows = [r for _,g in df.groupby(['where','says'], sort=False) for r in _claim_rows(g)]
+    t = pd.DataFrame(rows, columns=['the paper\'s claim, and our rule', 'paper','on','ours (95 %)','n','verdict'])
     return ResultTable(t, 6, _reasons(df if todo else df[(df.n>0) | df.own]))
 
 Ledger._repr_markdown_ = lambda self: ledger_table(self.df)._repr_markdown_()
@@ -665,12 +621,10 @@ def plot_verdicts(
                 else [o for o in settings if o in set(df['setting'])])
     claims = list(dict.fromkeys(zip(df['where'], df['says'])))
     if ax is None:
-        ax = plt.subplots(figsize=(5+.5*len(settings), 1+.2*len(claims)),
-                          layout='constrained')[1]
+        ax = plt.subplots(figsize=(5+.5*len(settings), 1+.2*len(claims)), layout='constrained')[1]
     for r in df.itertuples():
         x, y = settings.index(r.setting), claims.index((r.where, r.says))
-        ax.add_patch(plt.Rectangle((x-.45, y-.4), .9, .8, color=_colors[r.verdict],
-                                   alpha=.45 if r.n==1 else 1, lw=0))
+        ax.add_patch(plt.Rectangle((x-.45, y-.4), .9, .8, color=_colors[r.verdict], alpha=.45 if r.n==1 else 1, lw=0))
     ax.set(xlim=(-.5, len(settings)-.5), ylim=(len(claims)-.5, -.5))
     ax.set_xticks(range(len(settings)), settings, rotation=40, ha='left', fontsize=8, parse_math=False)
     ax.xaxis.tick_top()
@@ -687,8 +641,7 @@ Ledger.plot = lambda self, ax=None: plot_verdicts(self.df, ax)
 def _version_note(run):
     "What was another version when a run was made; '' if nothing was"
     now = versions()
-    notes = [f'{k} {v} (here {now.get(k, "none")})'
-             for k,v in run['versions'].items() if now.get(k)!=v]
+    notes = [f'{k} {v} (here {now.get(k, "none")})' for k,v in run['versions'].items() if now.get(k)!=v]
     code = _code_of(run)
     if not notes and code and code!=code_hash():
         notes = [f'other code of csg_fastai ({code[:8]}, here {code_hash()[:8]})']
@@ -702,8 +655,7 @@ def _args(name, run, seed, out):
     "Arguments of the command of `run`, for one seed, its threads and the folder `out`"
     cmd, *args = shlex.split(run['command'])
     if cmd!='csg_run':
-        raise ValueError(f'{name}.csv: made by {run["command"]!r}, which can\'t be '
-                         'repeated for one seed alone: run it by hand')
+        raise ValueError(f'{name}.csv: made by {run["command"]!r}, which can\'t be repeated for one seed alone: run it by hand')
     drop, keep = {'--seeds','--seed0','--out','--threads'}, []
     while args: keep += [] if (o:=args.pop(0)) in drop and (args.pop(0),) else [o]
     return [*keep, '--seeds', '1', '--seed0', str(seed), '--out', str(out),
@@ -750,12 +702,10 @@ def rerun(
     df = read_results(name, folder)
     df = df[df['seed']==seed]
     if experiment: df = df[df['experiment']==experiment]
-    run = next((o for o in read_manifest(name, folder) if len(df)
-                and _ids(df)[0] in o['rows']), None)
+    run = next((o for o in read_manifest(name, folder) if len(df) and _ids(df)[0] in o['rows']), None)
     if run is None:
         what = f'{experiment} of seed {seed}' if experiment else f'seed {seed}'
-        raise ValueError(f'{name}.csv has no {what} that a manifest tells of: '
-                         'choose another, or repeat its run')
+        raise ValueError(f'{name}.csv has no {what} that a manifest tells of: choose another, or repeat its run')
     with tempfile.TemporaryDirectory() as d:
         args = _args(name, run, seed, d)                       # whether it can be repeated at all comes first
         if (other:=_version_note(run)) and not anyway:
@@ -765,5 +715,4 @@ def rerun(
     df = df[[o in run['rows'] for o in _ids(df)]]
     rows = [(r.training, r.measure, r.value, new[r.training, r.measure])
             for r in df.itertuples() if (r.training, r.measure) in new]
-    return pd.DataFrame(rows, columns=['training','measure','stored',
-            'again']).assign(same=lambda d: d.stored==d.again)
+    return pd.DataFrame(rows, columns=['training','measure','stored', 'again']).assign(same=lambda d: d.stored==d.again)

@@ -201,12 +201,11 @@ def _effectiveness(std, csg, balanced=False):
     "Table 1 and Fig. 4: accuracy, MIS with floor and spread, sparsity of MI, density"
     def of(o):
         m, s = o.mis(balanced=balanced), o.mi_sparsity().hoyer.nanmean().item()
-        return dict(acc=o.accuracy, mis=m.value, mis_floor=m.null_mean,
-                    mis_sd_images=m.sd, mi_sparsity=s)
+        return dict(acc=o.accuracy, mis=m.value, mis_floor=m.null_mean, mis_sd_images=m.sd, mi_sparsity=s)
     gain = csg.mis_gain(std, balanced=balanced)
     low, high = gain.interval
-    return dict(std=of(std), csg=dict(of(csg), density=l1_density(csg.G).item(),
-                mis_gain=gain.value, mis_gain_low=low, mis_gain_high=high))
+    return dict(std=of(std),
+        csg=dict(of(csg), density=l1_density(csg.G).item(), mis_gain=gain.value, mis_gain_low=low, mis_gain_high=high))
 
 # %% ../nbs/12a_runs.ipynb #d326651d
 def _removal(o, tail='', masks=None):
@@ -219,8 +218,7 @@ def _removal(o, tail='', masks=None):
 def _as_many(std, csg):
     "The strongest filters of STD for each class, as many as its twin has for it [C,K]"
     ns = [int(csg.related(c).sum()) for c in range(csg.C)]
-    return torch.stack([std.related(c, share=max(n, 1)/std.K) & torch.tensor(n > 0)
-                        for c,n in enumerate(ns)])
+    return torch.stack([std.related(c, share=max(n, 1)/std.K) & torch.tensor(n > 0) for c,n in enumerate(ns)])
 
 def _two_classes(o):
     "Without the filters of the first class and the sixth (Fig. 5)"
@@ -264,8 +262,7 @@ def _specificity(std, csg):
     m, twin = csg.monopoly(), _removal(std, '-matched', _as_many(std, csg))
     own = zip(csg.vocab, m.own.tolist()) if csg.C <= 40 else ()
     own = {f'own@{c}':n for c,n in own}
-    return dict(std={**of(std), **twin},
-                csg={**of(csg), **_rows_of_gate(csg), **own, 'shared':m.shared})
+    return dict(std={**of(std), **twin}, csg={**of(csg), **_rows_of_gate(csg), **own, 'shared':m.shared})
 
 def _phi0(o): return dict(phi0=o.phi0().value) if o.head() else {}
 
@@ -281,17 +278,14 @@ def _energy(o, **kw):
     if o.weights()[0].numel() > 2000: return {}
     d = o.subspace_energy(**kw).to_df().set_index('filters and')
     e, random = d['energy in V_c'], d['random direction']
-    return dict(energy_own=e['own class'], energy_other=e['other classes'],
-                energy_random=random['other classes'])
+    return dict(energy_own=e['own class'], energy_other=e['other classes'], energy_random=random['other classes'])
 
 def _correlations(o):
     c = o.correlation()
     b, owners = c.blocks, activation_gate(o.features, o.labels, o.C)
     return dict(c_ic=c.c_ic, c_ic_printed=c_ic(c.corr, c.groups, 1),
-                c_ic_signed=o.correlation(signed=True).c_ic, r_01=c.r_01,
-                overlap=c.overlap, within=b.within, between=b.between, block=b.score,
-                block_p=b.p,
-                block_activation=block_score(filter_cosine(o.weights()), owners).score)
+        c_ic_signed=o.correlation(signed=True).c_ic, r_01=c.r_01, overlap=c.overlap, within=b.within, between=b.between,
+        block=b.score, block_p=b.p, block_activation=block_score(filter_cosine(o.weights()), owners).score)
 
 def _unrelated(o):
     "What filters of random directions give"
@@ -312,8 +306,7 @@ def _localize(o, technique, filters=None):
     r = o.localize(technique, filters=filters, skip_empty=True, tell=False)
     t = r.by_class().drop(columns=['images','filters'], errors='ignore')
     n = len(r.labels)
-    res = {f'{technique}_{k.lower().replace("avg-","")}':(v, n)
-           for k,v in t.loc['total'].items()}
+    res = {f'{technique}_{k.lower().replace("avg-","")}':(v, n) for k,v in t.loc['total'].items()}
     if filters: res[f'{technique}_iou_se'] = r.sampling_error(), n
     by = t['Avg-IoU'].drop('total').items()
     return res | {f'{technique}_iou@{c}':(v, n) for c,v in by}, r
@@ -323,10 +316,8 @@ def _on_gpu(o): return next(o.model.parameters()).is_cuda
 def _authors(o):
     "IoU of GradMaps with settings of the authors' code: their blur, their filters"
     opts = dict(sigma30=dict(sigma=30/128), top30=dict(per_class=30))
-    rs = {k:o.localize('gradmap', skip_empty=True, tell=False, **kw)
-          for k,kw in opts.items()}
-    return {f'gradmap_iou_{k}':(r.by_class().loc['total','Avg-IoU'], len(r.labels))
-            for k,r in rs.items()}
+    rs = {k:o.localize('gradmap', skip_empty=True, tell=False, **kw) for k,kw in opts.items()}
+    return {f'gradmap_iou_{k}':(r.by_class().loc['total','Avg-IoU'], len(r.labels)) for k,r in rs.items()}
 
 def _localization(std, csg, gradmaps=None, say=None):
     "Table 2 with baselines, the full image and a centred box; nothing without masks"
@@ -349,8 +340,7 @@ def _sizes(labels, C):
     return min(2000, n-test), test
 
 WHITE, BLACK = ('fgsm','pgd','pgd_untargeted','cw'), ('single_pixel','local_search')
-CPU_IMAGES = dict(fgsm=2000, pgd=2000, pgd_untargeted=2000, cw=200, single_pixel=100,
-                  local_search=100)
+CPU_IMAGES = dict(fgsm=2000, pgd=2000, pgd_untargeted=2000, cw=200, single_pixel=100, local_search=100)
 GPU_IMAGES = dict.fromkeys(BLACK, 500)
 
 def _attacked(o, white=WHITE, black=BLACK, most=None, repeats=5, **kw):
@@ -391,8 +381,7 @@ def group_names(
     names = list(GROUPS) if what == 'all' else what.replace(',', ' ').split()
     for o in names or ['']:
         if o not in GROUPS:
-            raise ValueError(f'no group of measures {o!r}: '
-                             f'use {", ".join(GROUPS)} or all')
+            raise ValueError(f'no group of measures {o!r}: use {", ".join(GROUPS)} or all')
     return names
 
 # %% ../nbs/12a_runs.ipynb #3889d0e2
@@ -411,8 +400,7 @@ def group_rows(
     found = GROUPS[group](std, csg, **kw.get(group, {}))
     row = dict(keys, experiment=group, split='test')
     both = [(t, m, *_value(v, csg.N)) for t,r in found.items() for m,v in r.items()]
-    return [dict(row, training=t, measure=m, value=float(v), N=n)
-            for t,m,v,n in both if math.isfinite(v)]
+    return [dict(row, training=t, measure=m, value=float(v), N=n) for t,m,v,n in both if math.isfinite(v)]
 
 def _measured(d, models):
     "Groups that were measured on these networks and whose rows are there; None if the files are of others, or damaged"
@@ -516,8 +504,7 @@ class Plan:
         state = {k:([], 0) if fresh else _state(out, p, k) for k in seeds}
         self.need = {k:{m for m in METHODS if m not in state[k][0]} for k in seeds}
         furthest = sorted(seeds, key=lambda k: -state[k][1])
-        self.trainings = [Job(k, m) for k in furthest
-                          for m in METHODS if m in self.need[k]]
+        self.trainings = [Job(k, m) for k in furthest for m in METHODS if m in self.need[k]]
         self.pairs, self.measures = list(seeds), []
 
 # %% ../nbs/12a_runs.ipynb #22d37893
@@ -594,8 +581,7 @@ def side_by_side(
         if job.what in ('pair','measure'): _summaries(d)
     end = min(2*SPARE, 3*budget) if budget else 0                # for the last summary
     until = budget and begun + 60*budget - end
-    crew = Crew(n, Plan(p, ks, out, fresh, measure), lambda job: task, until,
-                _share(threads, n), say or noop, after)
+    crew = Crew(n, Plan(p, ks, out, fresh, measure), lambda job: task, until, _share(threads, n), say or noop, after)
     try: crew()
     finally: _unlock(out, p, ks)
     r = _outcome(out, p, ks, crew)
@@ -661,8 +647,7 @@ def _unmeasured(d, p, seeds, measure):
         if not (s/'measures.json').exists(): return []
         return [r['settings']['group'] for r in read_manifest('measures', s)]
     finished = [k for k in seeds if (d/f'seed{k}'/'metrics.json').exists()]
-    return [f'seed {k} {g}' for k in finished
-            for g in names if g not in has(d/f'seed{k}')]
+    return [f'seed {k} {g}' for k in finished for g in names if g not in has(d/f'seed{k}')]
 
 def _failures(failed):
     "Equal reasons once"
@@ -699,8 +684,7 @@ def _keep_weights(d, into):
     size = max((d/m/'model.safetensors').stat().st_size for m in METHODS)
     m = run_manifest(d/'csg')
     if size >= SMALL: return []
-    return [keep_pretrained(d/o, _weights_name(m['preset'], o, m['seed']), into)
-            for o in METHODS]
+    return [keep_pretrained(d/o, _weights_name(m['preset'], o, m['seed']), into) for o in METHODS]
 
 # %% ../nbs/12a_runs.ipynb #c0de0102
 LAMBDAS, RATES = (1e-3, 1e-2, 1e-1), (.01, .1, 1.)

@@ -34,14 +34,12 @@ def _gate(G, C=None, K=None, what='the gate'):
     G = _tensor(G, what, 'a matrix [classes,filters]')
     G = G if G.dtype==torch.float64 else G.float()
     if G.ndim != 2:
-        raise ValueError(f'{what} must be a matrix [classes,filters], '
-                         f'got shape {tuple(G.shape)}')
+        raise ValueError(f'{what} must be a matrix [classes,filters], got shape {tuple(G.shape)}')
     if not G.isfinite().all():
         raise ValueError(f'{what} must be finite, but there is NaN or infinity in it')
     for have,want,kind in ((G.shape[0], C, 'classes'), (G.shape[1], K, 'filters')):
         if want not in (None, have):
-            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass "
-                             "this network's own, as [C,K]")
+            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
     return G
 
 # %% ../nbs/07_specificity.ipynb #e627290b
@@ -68,7 +66,8 @@ def filters_of(
 # %% ../nbs/07_specificity.ipynb #a4706978
 def _how_many(share, n, K):
     "How many of K filters: `n`, or else a `share` of them, at least one"
-    if n is not None: return int(_number('n', n, lambda n: n in range(K+1), f'pass a whole number, there are {K} filters'))
+    if n is not None:
+        return int(_number('n', n, lambda n: n in range(K+1), f'pass a whole number, there are {K} filters'))
     return max(1, round(_number('share', share, lambda s: 0 <= s <= 1, 'pass a share of the filters from 0 to 1')*K))
 
 def strongest_filters(
@@ -92,8 +91,7 @@ def strongest_filters(
     rows = rows[~rows.isnan().any(1) & (rows != 0).any(1)]
     if len(rows) and not each: rows = rows.mean(0, keepdim=True)
     top = rows.argsort(dim=1, descending=True, stable=True)[:,:n]
-    return torch.zeros(K, dtype=torch.bool, device=rows.device).index_fill_(0,
-            top.flatten(), True)
+    return torch.zeros(K, dtype=torch.bool, device=rows.device).index_fill_(0, top.flatten(), True)
 
 # %% ../nbs/07_specificity.ipynb #161616a3
 def _masks(masks, K=None):
@@ -102,8 +100,7 @@ def _masks(masks, K=None):
     m = m[None] if m.ndim==1 else m
     K = m.shape[-1] if K is None and m.ndim else K
     if m.ndim != 2 or m.shape[1] != K or not len(m):
-        raise ValueError(f'masks must be [M,{K}], a mark for each of the {K} filters, '
-                         f'got shape {tuple(m.shape)}')
+        raise ValueError(f'masks must be [M,{K}], a mark for each of the {K} filters, got shape {tuple(m.shape)}')
     if not ((m==0) | (m==1)).all():
         raise ValueError('masks must be True (removed) or False (kept)')
     return m.bool()
@@ -112,16 +109,13 @@ def _head(W, b, x):
     "A linear head [C,K] and [C] in the features' type, or a `ValueError`"
     W = _tensor(W, 'W', 'weights [C,K]').to(x)
     if W.ndim != 2 or W.shape[1] != x.shape[1]:
-        raise ValueError(f'W must be [C,{x.shape[1]}], a weight for each filter, '
-                         f'got shape {tuple(W.shape)}')
+        raise ValueError(f'W must be [C,{x.shape[1]}], a weight for each filter, got shape {tuple(W.shape)}')
     b = W.new_zeros(len(W)) if b is None else _tensor(b, 'b', 'biases [C]').to(x)
     if b.shape != W.shape[:1]:
-        raise ValueError(f'b must be [{len(W)}], a bias for each class, '
-                         f'got shape {tuple(b.shape)}')
+        raise ValueError(f'b must be [{len(W)}], a bias for each class, got shape {tuple(b.shape)}')
     for o,name in ((W, 'W'), (b, 'b')):
         if not o.isfinite().all():
-            raise ValueError(f'{name} holds NaN or infinity: the '
-                             'head gives no class scores')
+            raise ValueError(f'{name} holds NaN or infinity: the head gives no class scores')
     return W,b
 
 def _checked(features, labels, W, b, dtype=None):
@@ -175,16 +169,14 @@ class _Gated:
         finally: h.remove()
         if z is None: raise ValueError("the model doesn't give class scores [B,C]")
         if len(z) != len(g)*len(y):
-            raise ValueError(f'{len(z)} rows of class scores '
-                             f'for {len(g)} x {len(y)} maps')
+            raise ValueError(f'{len(z)} rows of class scores for {len(g)} x {len(y)} maps')
         return z.reshape(len(g), len(y), -1)
 
 # %% ../nbs/07_specificity.ipynb #78d1f189
 def _rows(xs, s):
     "The rows `s` of the inputs"
     n = len(xs[0])
-    return tuple(x[s] if isinstance(x, Tensor) and x.ndim
-                 and len(x)==n else x for x in xs)
+    return tuple(x[s] if isinstance(x, Tensor) and x.ndim and len(x)==n else x for x in xs)
 
 @patch
 def try_out(self:_Gated, xs, y):
@@ -195,8 +187,7 @@ def try_out(self:_Gated, xs, y):
     alone = self.scores(xs, y, self.gates[M-1:M])[0]
     try: z = self.scores(_rows(xs, slice(self.n)), y[:self.n], self.gates[:M])[-1]
     except Exception: self.chunk = 0; return
-    if _rel(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32,
-            torch.float64) else 2e-2):
+    if _rel(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32, torch.float64) else 2e-2):
         self.chunk = 0
 
 # %% ../nbs/07_specificity.ipynb #a3060638
@@ -208,16 +199,14 @@ def __call__(self:_Gated, xs, y, fn):
         return fn(torch.cat([self.scores(xs, y, g[None]) for g in self.gates]), y)
     for i in range(0, len(y), self.n):
         s = slice(i, i+self.n)
-        fn(torch.cat([self.scores(_rows(xs, s), y[s], g)
-                      for g in self.gates.split(self.chunk)]), y[s])
+        fn(torch.cat([self.scores(_rows(xs, s), y[s], g) for g in self.gates.split(self.chunk)]), y[s])
 
 # %% ../nbs/07_specificity.ipynb #88bb5a65
 @contextmanager
 def _quiet(model, dl, device=None):
     """The bare model in evaluation mode for a while, and a function that gives
     its inputs and labels, batch by batch"""
-    dl,device,model = _default_dl(model, dl),_default_device(model,
-            device),_model_of(model)
+    dl,device,model = _default_dl(model, dl),_default_device(model, device),_model_of(model)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
     with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
         def batches():
@@ -231,8 +220,7 @@ def _gates(gates, K):
     g = _tensor(gates, 'gates', 'numbers [M,K] or [M,C,K]').float()
     if not g.isfinite().all(): raise ValueError('gates hold NaN or infinity')
     if g.ndim not in (2,3) or g.shape[-1] != K or not len(g):
-        raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters '
-                         f'here, got {tuple(g.shape)}')
+        raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters here, got {tuple(g.shape)}')
     return g[:,None] if g.ndim==2 else g
 
 # %% ../nbs/07_specificity.ipynb #e238f515
@@ -316,8 +304,7 @@ class Confusion(Measure):
     @property
     # [M]
     def accuracy(self):
-        return _share(self.counts.diagonal(dim1=1, dim2=2).sum(1),
-                      self.counts.sum((1,2)))
+        return _share(self.counts.diagonal(dim1=1, dim2=2).sum(1), self.counts.sum((1,2)))
     @property
     # [M,C,C]: rows sum to 1
     def rates(self): return _share(self.counts, self.counts.sum(2, keepdim=True))
@@ -336,11 +323,9 @@ def _worst(change):
 def to_df(self:Confusion):
     """One row a mask: the muted classes with and without it, the others' change,
     and the worst of these"""
-    n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(),
-                                                   self.base.sum(1)),[]
+    n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(), self.base.sum(1)),[]
     prob = lambda p,cs: _share((p*n).nan_to_num(0)[cs].sum(), n[cs].sum()).item()
-    for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob,
-                                 self.removed, self.classes):
+    for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob, self.removed, self.classes):
         rest = [c for c in range(len(self.vocab)) if c not in cs]
         rows.append({'network':self.title,
                      'muted':', '.join(self.vocab[c] for c in cs), 'filters':k,
@@ -354,8 +339,7 @@ def to_df(self:Confusion):
 def _axes(ax, n, w=3., h=3.):
     "`n` axes in a row, or those given"
     if ax is None:
-        ax = plt.subplots(1, n, figsize=(w*n, h), layout='constrained',
-                          squeeze=False)[1][0]
+        ax = plt.subplots(1, n, figsize=(w*n, h), layout='constrained', squeeze=False)[1][0]
     axs = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(axs) < n: raise ValueError(f'{n} pictures need {n} axes, got {len(axs)}')
     return axs[:n]
@@ -363,13 +347,11 @@ def _axes(ax, n, w=3., h=3.):
 def _heat(ax, X, vocab, title='', order=None, cmap='Greys', top=1., marked=()):
     "A matrix of classes, hatched where it is blank, with the names of the classes number `marked` in red"
     order = list(range(len(vocab)) if order is None else order)
-    X = np.ma.masked_invalid(
-        torch.as_tensor(X).cpu().double().numpy()[np.ix_(order, order)])
+    X = np.ma.masked_invalid(torch.as_tensor(X).cpu().double().numpy()[np.ix_(order, order)])
     ax.patch.set(facecolor='w', edgecolor='.8', hatch='////')
     ax.imshow(X, cmap=cmap, vmin=0, vmax=top)
     names = [plain(vocab[i]) for i in order] if len(order) <= 40 else []
-    ax.set_xticks(range(len(names)), names,
-                  rotation=90 if max(map(len, names), default=0) > 2 else 0, fontsize=7)
+    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names), default=0) > 2 else 0, fontsize=7)
     ax.set_yticks(range(len(names)), names, fontsize=7)
     for ts in (ax.get_xticklabels(), ax.get_yticklabels()):
         for t,c in zip(ts, order): t.set_color('r' if c in marked else 'k')
@@ -378,8 +360,7 @@ def _heat(ax, X, vocab, title='', order=None, cmap='Greys', top=1., marked=()):
 
 def _bar(axs):
     "The colour scale that the pictures `axs` share, beside the last"
-    bar = axs[0].figure.colorbar(axs[-1].images[0], ax=list(axs), fraction=.05,
-                                 shrink=.7, pad=.02, aspect=20)
+    bar = axs[0].figure.colorbar(axs[-1].images[0], ax=list(axs), fraction=.05, shrink=.7, pad=.02, aspect=20)
     bar.outline.set_linewidth(.5); bar.ax.tick_params(labelsize=6, width=.5)
     return axs
 
@@ -450,8 +431,7 @@ def linear_confusion(
     x,y,C,W,b = _checked(features, labels, W, b)
     masks = _masks(masks, x.shape[1])
     every = torch.cat([torch.zeros_like(masks[:1]), masks])
-    tally = [torch.cat(o) for o in zip(*(_tally(masked_logits(x, W, b, m),
-                                                y) for m in every))]
+    tally = [torch.cat(o) for o in zip(*(_tally(masked_logits(x, W, b, m), y) for m in every))]
     return _result(tally, masks, classes, vocab, title)
 
 # %% ../nbs/07_specificity.ipynb #3889398e
@@ -467,23 +447,19 @@ def masked_confusion(
     "Confusion without some filters, for any network, in one pass over `dl`"
     masks,tally = _masks(masks),[0,0]
     def add(z, y): tally[:] = [a+b for a,b in zip(tally, _tally(z, y))]
-    gated_pass(model, dl, torch.cat([torch.zeros_like(masks[:1]), masks]).logical_not(),
-               add, layer, **kw)
-    return _result(tally, masks, classes,
-                   _names(model, _default_dl(model, dl), tally[0].shape[1]), title)
+    gated_pass(model, dl, torch.cat([torch.zeros_like(masks[:1]), masks]).logical_not(), add, layer, **kw)
+    return _result(tally, masks, classes, _names(model, _default_dl(model, dl), tally[0].shape[1]), title)
 
 # %% ../nbs/07_specificity.ipynb #5afa09b6
 def _rows_of(M, C=None, K=None, what='scores'):
     "A matrix [C,K] as `_gate` wants it, 0 in the blank rows of classes without images"
     M = _tensor(M, what, 'a matrix [classes,filters]')
-    return _gate(M.masked_fill(M.isnan().all(-1, keepdim=True),
-                               0) if M.ndim else M, C, K, what)
+    return _gate(M.masked_fill(M.isnan().all(-1, keepdim=True), 0) if M.ndim else M, C, K, what)
 
 def _scores(scores, C=None, K=None):
     "Orders by name as matrices of one shape [C,K], or a `ValueError`"
     if not isinstance(scores, dict) or not scores:
-        raise ValueError('scores must be a dict of at least one order: '
-                         'dict(gate=G), for example')
+        raise ValueError('scores must be a dict of at least one order: dict(gate=G), for example')
     rows = {}
     for k,v in scores.items():
         rows[k] = _rows_of(v, C, K, f'scores[{k!r}]')
@@ -499,8 +475,7 @@ def removal_order(
 )->Tensor: # Filter numbers [C,K], for each class the most needed first
     "The order in which to remove filters"
     s,seed = _rows_of(scores).cpu().numpy(),_whole('seed', seed)
-    return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape),
-                                        -s)))
+    return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape), -s)))
 
 def _cuts(K, steps):
     "How many filters are gone at each step: 0, ..., K"
@@ -548,8 +523,7 @@ def _area(curve, removed):
 @patch
 def area(self:Ablation):
     "For each order the areas under both curves [R,n]: (own, others)"
-    return {k:(_area(self.own[k], self.removed), _area(self.others[k], self.removed))
-            for k in self.own}
+    return {k:(_area(self.own[k], self.removed), _area(self.others[k], self.removed)) for k in self.own}
 
 # %% ../nbs/07_specificity.ipynb #56436bf2
 def _half(curve, removed):
@@ -584,17 +558,16 @@ def plot(self:Ablation,
     """Accuracy on the class (full line) and on the others (dashed) against filters
     removed; seeds shaded"""
     ax = _axes(ax, 1, 5, 3)[0]
-    if c is not None and c not in self.classes: raise ValueError(f'class {c!r} is not one of those ablated: {_few(self.classes)}')
+    if c is not None and c not in self.classes:
+        raise ValueError(f'class {c!r} is not one of those ablated: {_few(self.classes)}')
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
         color = ORDER_COLORS.get(k, f'C{i+4}')
         for o,ls in ((self.own[k], '-'), (self.others[k], '--')):
             y = o[:,pick].nanmean(1).cpu()
-            ax.plot(self.removed, y.mean(0), ls, color=color, lw=1.3,
-                    label=k if ls=='-' else None)
+            ax.plot(self.removed, y.mean(0), ls, color=color, lw=1.3, label=k if ls=='-' else None)
             if len(y) > 1:
-                ax.fill_between(self.removed, y.amin(0), y.amax(0),
-                                color=color, alpha=.15, lw=0)
+                ax.fill_between(self.removed, y.amin(0), y.amax(0), color=color, alpha=.15, lw=0)
     for ls,name in (('-', 'the class'), ('--', 'the others')):
         ax.plot([], [], 'k'+ls, lw=1, label=name)
     ax.set(xlabel='filters removed', ylabel='accuracy', ylim=(-.03, 1.03))
@@ -609,14 +582,12 @@ def _orders(scores, classes, seeds, seed):
     if seeds and 'random' in scores: raise ValueError("scores['random']: the name is taken by the random orders; rename it, or pass seeds=0")
     o = {k:removal_order(v, seed)[classes][None] for k,v in scores.items()}
     rng,K = np.random.default_rng(seed),len(next(iter(o.values()))[0,0])
-    rand = (torch.from_numpy(np.stack([rng.permutation(K)
-            for _ in range(seeds)]))[:,None] if seeds > 0 else None)
+    rand = (torch.from_numpy(np.stack([rng.permutation(K) for _ in range(seeds)]))[:,None] if seeds > 0 else None)
     return {**o, 'random':rand} if rand is not None else o
 
 def _ablation(hits, y, C, cuts, classes, vocab, title):
     "An `Ablation` from right answers [R,n,S,C] by order"
-    n,at,own,others = y.bincount(minlength=C).double(),torch.tensor(classes,
-            device=y.device),{},{}
+    n,at,own,others = y.bincount(minlength=C).double(),torch.tensor(classes, device=y.device),{},{}
     for k,h in hits.items():
         h = h.expand(-1, len(classes), -1, -1)
         mine = h.gather(3, at[None,:,None,None].expand(*h.shape[:3], 1))[...,0]
@@ -645,14 +616,12 @@ def ablation(
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
     x,y,W,b = x.cpu(),y.cpu(),W.cpu(),b.cpu()
     scores = _scores(scores, C, x.shape[1])
-    cs,cuts = _classes(range(C) if classes is None else classes,
-                       C),_cuts(x.shape[1], steps)
+    cs,cuts = _classes(range(C) if classes is None else classes, C),_cuts(x.shape[1], steps)
     at,spans = _by_class(y, C)
     xT,WT = x[at].T.contiguous(),W.T.contiguous()
     def curves(orders):
         return torch.stack([_linear_curve(b, xT, WT, spans, o, cuts) for o in orders])
-    hits = {k:torch.stack([curves(o) for o in r]) for k,r in _orders(scores,
-            cs, seeds, seed).items()}
+    hits = {k:torch.stack([curves(o) for o in r]) for k,r in _orders(scores, cs, seeds, seed).items()}
     return _ablation(hits, y, C, cuts, cs, vocab, title)
 
 # %% ../nbs/07_specificity.ipynb #5748815a
@@ -671,8 +640,7 @@ def ablation_model(
     "Curves of accuracy against filters removed, for any network, in one pass over `dl`"
     scores = _scores(scores)
     C,K = next(iter(scores.values())).shape
-    cs,cuts,got,ys = _classes(range(C) if classes is None else classes,
-                              C),_cuts(K, steps),0,[]
+    cs,cuts,got,ys = _classes(range(C) if classes is None else classes, C),_cuts(K, steps),0,[]
     orders = _orders(scores, cs, seeds, seed)
     # the step at which each filter goes
     rank = torch.cat([o.flatten(0, 1) for o in orders.values()]).argsort(1)
@@ -683,12 +651,9 @@ def ablation_model(
         got = got + _hits(_answers(z)==y, y, C)
         ys.append(y.cpu())
     gated_pass(model, dl, gates, add, layer, **kw)
-    got = got.cpu().reshape(len(rank), len(cuts),
-                            C).split([o.shape[0]*o.shape[1] for o in orders.values()])
-    hits = {k:h.reshape(*o.shape[:2], *h.shape[1:])
-            for (k,o),h in zip(orders.items(), got)}
-    return _ablation(hits, torch.cat(ys), C, cuts, cs,
-                     _names(model, _default_dl(model, dl), C), title)
+    got = got.cpu().reshape(len(rank), len(cuts), C).split([o.shape[0]*o.shape[1] for o in orders.values()])
+    hits = {k:h.reshape(*o.shape[:2], *h.shape[1:]) for (k,o),h in zip(orders.items(), got)}
+    return _ablation(hits, torch.cat(ys), C, cuts, cs, _names(model, _default_dl(model, dl), C), title)
 
 # %% ../nbs/07_specificity.ipynb #20e9927a
 @dataclass
@@ -711,9 +676,8 @@ class OwnAccuracy(Measure):
 def to_df(self:OwnAccuracy):
     "One row a class, and one for all"
     names = 'ACC1 ACC2 ACC3 free'.split()
-    rows = [{'class':v, 'images':n, 'filters':k, **dict(zip(names, r))} for v,n,k,r in
-            zip(self.vocab, self.n.tolist(), self.n_own.tolist(),
-                self.recall.T.tolist())]
+    rows = [{'class':v, 'images':n, 'filters':k, **dict(zip(names, r))} for v,
+        n,k,r in zip(self.vocab, self.n.tolist(), self.n_own.tolist(), self.recall.T.tolist())]
     rows.append({'class':f'{self.title} all'.strip(), 'images':int(self.n.sum()),
                  'filters':int(self.n_own.sum()),
                  **dict(zip(names, (self.acc1, self.acc2, self.acc3, self.free)))})
@@ -724,8 +688,7 @@ def plot(self:OwnAccuracy, ax=None):
     "Bars by class; the last group is all classes"
     ax,df = _axes(ax, 1, 6, 2.6)[0],self.to_df()
     for i,k in enumerate('ACC1 ACC2 ACC3 free'.split()):
-        ax.bar(np.arange(len(df))+.2*(i-1.5), df[k], .2, label=k,
-               color=('.6', 'C2', 'C3', 'C0')[i])
+        ax.bar(np.arange(len(df))+.2*(i-1.5), df[k], .2, label=k, color=('.6', 'C2', 'C3', 'C0')[i])
     ax.set_xticks(range(len(df)), [*map(plain, self.vocab), 'all'], fontsize=7)
     ax.set(ylabel='accuracy', ylim=(0, 1.03))
     ax.set_title(plain(self.title), fontsize=9)
@@ -772,8 +735,7 @@ def own_accuracy_model(
     "ACC1, ACC2, ACC3 and free for any network, in one pass over `dl`"
     own,tot,n = _masks(own),0,0
     g,C = own.float(),len(own)
-    gates = torch.cat([torch.stack([torch.ones_like(g), g, 1-g]),
-                       g[:,None].expand(C, C, -1)])
+    gates = torch.cat([torch.stack([torch.ones_like(g), g, 1-g]), g[:,None].expand(C, C, -1)])
     def add(z, y):
         nonlocal tot,n
         if z.shape[2] != C:
@@ -803,12 +765,9 @@ class GateEntropy(Measure):
         """Effective numbers: mean, smallest, largest, and how many are (nearly) one,
         and none"""
         def row(name, o):
-            return {'effective number':name, 'mean':o.mean().item(),
-                    'smallest':o.min().item(),
-            'largest':o.max().item(), 'one':((o > .5) & (o < 1.5)).sum().item(),
-            'none':(o <= .5).sum().item()}
-        return pd.DataFrame([row('classes of a filter', self.classes),
-                             row('filters of a class', self.filters)])
+            return {'effective number':name, 'mean':o.mean().item(), 'smallest':o.min().item(),
+                'largest':o.max().item(), 'one':((o > .5) & (o < 1.5)).sum().item(), 'none':(o <= .5).sum().item()}
+        return pd.DataFrame([row('classes of a filter', self.classes), row('filters of a class', self.filters)])
     def plot(self, ax=None):
         "Effective classes of each filter, and effective filters of each class"
         a,b = _axes(ax, 2, 3.6, 2.2)
@@ -867,8 +826,7 @@ def to_df(self:ClassSimilarity):
     i,j = np.triu_indices(len(self.cos), 1)
     names = np.array(self.vocab)
     df = pd.DataFrame({'class':names[i], 'other':names[j], 'cos':self._pairs().cpu()})
-    return df.dropna().sort_values('cos', ascending=False,
-                                   kind='stable').reset_index(drop=True)
+    return df.dropna().sort_values('cos', ascending=False, kind='stable').reset_index(drop=True)
 
 @patch
 def plot(self:ClassSimilarity, ax=None):
@@ -902,8 +860,7 @@ def _rows_of_classes(rows):
     # a blank row has no direction
     R = _rows_of(rows, what='rows').double()
     if len(R) < 2:
-        raise ValueError('rows [C,K] of at least 2 classes are '
-                         f'needed, got {tuple(R.shape)}')
+        raise ValueError(f'rows [C,K] of at least 2 classes are needed, got {tuple(R.shape)}')
     return R
 
 # %% ../nbs/07_specificity.ipynb #fb65e6bc
@@ -920,8 +877,7 @@ class Similarity(Measure):
 
 def _mean_rows(x, y, C):
     "Class means [C,K] of any number of images, also of none"
-    sums = torch.zeros(C, x.shape[1], dtype=torch.float64,
-                       device=x.device).index_add_(0, y, x.double())
+    sums = torch.zeros(C, x.shape[1], dtype=torch.float64, device=x.device).index_add_(0, y, x.double())
     return sums / y.bincount(minlength=C)[:,None]
 
 def similarity(
@@ -944,8 +900,7 @@ def similarity(
 # %% ../nbs/07_specificity.ipynb #6a529870
 def _off(S):
     "S with nothing on the diagonal and where it is blank"
-    return S.masked_fill(S.isnan() | torch.eye(len(S), dtype=torch.bool,
-                                               device=S.device), -torch.inf)
+    return S.masked_fill(S.isnan() | torch.eye(len(S), dtype=torch.bool, device=S.device), -torch.inf)
 
 @patch
 def dominance(self:Similarity,
@@ -957,8 +912,7 @@ def dominance(self:Similarity,
     d,top = S.diagonal(),_off(S).amax(1)
     ok = ~d.isnan() & top.isfinite()
     gap = (d-top)[ok]                                      # equal but for rounding is no lead
-    return dict(rows=ok.sum().item(), share=(gap > 1e-12).double().mean().item(),
-                margin=gap.mean().item())
+    return dict(rows=ok.sum().item(), share=(gap > 1e-12).double().mean().item(), margin=gap.mean().item())
 
 @patch
 def to_df(self:Similarity):
@@ -1044,11 +998,9 @@ def _fit_gate(f, G, mu, g, to=_to_V, least=None, steps=500, tol=1e-7, gap=1e-3):
     """Projected gradient on f(G) + mu*ReLU(|G|_1-g), never uphill: gate,
     cross-entropy, objective's history, bound"""
     ce,d = f(G)
-    hist,t,low = [ce+_over(G, mu, g)],1/max(d.abs().max().item(),
-                                            1e-12),_under(ce, d, G, mu, g, least)
+    hist,t,low = [ce+_over(G, mu, g)],1/max(d.abs().max().item(), 1e-12),_under(ce, d, G, mu, g, least)
     for i in range(steps):
-        if hist[-1]-low <= gap*abs(hist[-1]) or i > 6 and hist[-6]-hist[-1] <= tol*abs(
-            hist[-1]):
+        if hist[-1]-low <= gap*abs(hist[-1]) or i > 6 and hist[-6]-hist[-1] <= tol*abs(hist[-1]):
             break
         for _ in range(60):
             N = _near(G-t*d, t*mu, g, to)
@@ -1071,8 +1023,7 @@ def _ce_class(x, c, W, b):
     # the gate scales the smaller of x and W
     few = len(x) < len(W)
     def f(g):
-        lp = torch.addmm(b[:,None],
-                         *((W, (x*g).T) if few else (W*g, x.T))).log_softmax(0)
+        lp = torch.addmm(b[:,None], *((W, (x*g).T) if few else (W*g, x.T))).log_softmax(0)
         r = lp.exp(); r[c] -= 1
         return -lp[c].sum(),((r.T@W)*x if few else (r@x)*W).sum(0)
     return f
@@ -1132,8 +1083,7 @@ def plot(self:Phi, ax=None):
     a.yaxis.set_major_formatter('{x:g}'); a.minorticks_off()
     a.set(xlabel='step', ylabel='objective')
     a.set_title(plain(f'{self.title}: {self.value:.3g}'), fontsize=9)
-    b.imshow(self.G[:,filter_order(self.G)].cpu(), cmap='Greys',
-             vmin=0, vmax=1, aspect='auto')
+    b.imshow(self.G[:,filter_order(self.G)].cpu(), cmap='Greys', vmin=0, vmax=1, aspect='auto')
     b.set(xlabel='filter', ylabel='class')
     b.set_title(f'its gate, density {self.G.mean():.3f}', fontsize=9)
     return np.array([a, b])
@@ -1148,8 +1098,7 @@ class _Owners:
     """Filters with one class each, and the cross-entropy v [C] and gradient d
     [C,K] that this gives the classes"""
     def __init__(self, rows, own):
-        self.rows,self.own,self.G = rows,own.tolist(),_one_hot(own,
-                len(rows)).to(own.device)
+        self.rows,self.own,self.G = rows,own.tolist(),_one_hot(own, len(rows)).to(own.device)
         self.v,self.d = map(torch.stack, zip(*(r(g) for r,g in zip(rows, self.G))))
     def flip(self, c, k):
         """Class c with filter k on if it is off, or off: what it costs, and its new
@@ -1204,12 +1153,10 @@ def phi0(
     rows,N,K = _ce_classes(x, y, W, b),*x.shape
     f,even = _ce_mean(rows, N),x.new_full((C,K), 1/C)
     soft,_,_,low = _fit_gate(f, even, 0., K, _to_simplex, _least_simplex)
-    begin = [soft, _evidence(x, y, W)] + ([] if start is None
-                                          else [_gate(start, C, K).to(x)])
+    begin = [soft, _evidence(x, y, W)] + ([] if start is None else [_gate(start, C, K).to(x)])
     runs = [_greedy(rows, o.argmax(0), N) for o in begin]
     own,hist = min(runs, key=lambda r: r[1][-1])
-    G,ce,base = (_one_hot(own, C).float().to(x.device),hist[-1],
-                 f(torch.ones_like(even))[0])
+    G,ce,base = (_one_hot(own, C).float().to(x.device),hist[-1], f(torch.ones_like(even))[0])
     return Phi(G, ce, 0., base, ce, low, [r[1] for r in runs], 0., K, title)
 
 # %% ../nbs/07_specificity.ipynb #b04723f0
@@ -1255,14 +1202,11 @@ def phi(
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
     steps = _whole('steps', steps)
     f,g = _ce_linear(x, y, W, b),_penalty(mu, g, x.shape[1])
-    soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu,
-                             g, _to_hull, _least_hull, steps)
-    runs = [_fit_gate(f, G0, mu, g, steps=steps) for G0 in _starts(x,
-            y, W, b, soft, starts, seed, start)]
+    soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu, g, _to_hull, _least_hull, steps)
+    runs = [_fit_gate(f, G0, mu, g, steps=steps) for G0 in _starts(x, y, W, b, soft, starts, seed, start)]
     G,ce,*_ = min(runs, key=lambda r: r[2][-1])
     one,base = f(_one_hot(G.argmax(0), C).to(x))[0],f(torch.ones_like(G))[0]
-    return Phi(G.float(), ce, _over(G, mu, g), base, one, low,
-               [r[2] for r in runs], mu, g, title)
+    return Phi(G.float(), ce, _over(G, mu, g), base, one, low, [r[2] for r in runs], mu, g, title)
 
 # %% ../nbs/07_specificity.ipynb #e24e53fe
 def _tail(model, place):
@@ -1332,8 +1276,7 @@ def phi_model(
         start = ones if start is None else _gate(start, C, place.K).to(ones)
         G,ce,hist,_ = _fit_gate(f, _to_V(start), mu, g, steps=steps, tol=1e-5)
         one = f(_one_hot(G.argmax(0), C).to(ones))[0]
-        return Phi(G.cpu(), ce, _over(G, mu, g), f(ones)[0], one,
-                   math.nan, [hist], mu, g, title)
+        return Phi(G.cpu(), ce, _over(G, mu, g), f(ones)[0], one, math.nan, [hist], mu, g, title)
 
 # %% ../nbs/07_specificity.ipynb #7b30b473
 @dataclass
@@ -1351,15 +1294,14 @@ class Distances(Measure):
     def ratio(self): w,b = self._means(); return w/b if b else math.nan
     def to_df(self):
         w,b = self._means()
-        return pd.DataFrame([dict(network=self.title, within=w, between=b,
-                                  ratio=self.ratio, silhouette=self.silhouette)])
+        return pd.DataFrame(
+            [dict(network=self.title, within=w, between=b, ratio=self.ratio, silhouette=self.silhouette)])
     def plot(self, ax=None, top=None):
         """Distances of class means, each class's own spread on the diagonal; `top`
         ends the colour scale"""
         X,title = self.between.clone(),f'{self.title} within/between {self.ratio:.3g}'
         X.diagonal().copy_(self.within)
-        return _bar([_heat(_axes(ax, 1, 3.4)[0], X, self.vocab, title,
-                           cmap='viridis', top=top)])[0]
+        return _bar([_heat(_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
 
 # %% ../nbs/07_specificity.ipynb #7ae91756
 def _silhouette(x, y, n, seed=0):
@@ -1387,5 +1329,4 @@ def distances(
     far = (x-m[y]).norm(dim=1)
     within = (_hits(far, y, C) / n).masked_fill(n < 2, torch.nan)
     between = (m[:,None]-m).norm(dim=2)
-    return Distances(within.cpu(), between.cpu(), _silhouette(x, y, n_silhouette),
-                     _vocab(vocab, C), title)
+    return Distances(within.cpu(), between.cpu(), _silhouette(x, y, n_silhouette), _vocab(vocab, C), title)

@@ -96,18 +96,15 @@ class Preset:
 # %% ../nbs/04_train.ipynb #5e7c419f
 def _presets():
     cifar = Preset('cifar10', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4)
-    voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5,
-                 opt='adam', sched='flat', warmup=10, n_csg=2,
-                 density=.2, csg_lr=1e-3, std_layers=('layer3','layer4','fc'),
-                 csg_layers=('layer4','fc'),
-                 model_args=dict(weights='IMAGENET1K_V1'))
+    voc = Preset('voc', 'voc',
+        'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2, density=.2, csg_lr=1e-3,
+        std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'), model_args=dict(weights='IMAGENET1K_V1'))
     digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64,
                     lr=1e-2, opt='adam', wd=.01, sched='one_cycle',
                     moms=(.95,.85,.95), model_args=dict(K=32))
     new, joint = dataclasses.replace, dict(scheme='joint', lambda1=7/3)
     alexnet = new(cifar, name='cifar10-alexnet', model='alexnet_cifar', lr=.01)
-    cifar30 = new(cifar, name='cifar10-30', epochs=30, lr=.2, wd=5e-4,
-                  sched='one_cycle', precision='bfloat16')
+    cifar30 = new(cifar, name='cifar10-30', epochs=30, lr=.2, wd=5e-4, sched='one_cycle', precision='bfloat16')
     return [digits, new(digits, name='digits-fixed', fixed=(3,2)),
             new(digits, name='digits-fixed-joint', fixed=(3,2), **joint),
             cifar, cifar30,
@@ -350,9 +347,8 @@ def rng_state(dls)->dict:
     """Where all sources of chance stand: Python's, NumPy's, PyTorch's, and each
     loader's own"""
     kind, keys, *rest = np.random.get_state()
-    s = dict(python=random.getstate(), numpy=[kind, torch.tensor(keys.astype('int64')),
-                                              *rest], torch=torch.get_rng_state(),
-             loaders=[_inner(dl).rng.getstate() for dl in dls.loaders])
+    s = dict(python=random.getstate(), numpy=[kind, torch.tensor(keys.astype('int64')), *rest],
+        torch=torch.get_rng_state(), loaders=[_inner(dl).rng.getstate() for dl in dls.loaders])
     if torch.cuda.is_available(): s['cuda'] = torch.cuda.get_rng_state()
     return s
 
@@ -379,8 +375,7 @@ def _schedule(p):
     lr,m = p.lr,p.moms
     if p.sched == 'flat': return []
     if p.sched == 'steps': return [ParamScheduler(dict(lr=partial(step_lr, p)))]
-    return [ParamScheduler(dict(lr=combined_cos(.25, lr/25, lr, lr/1e5),
-                                mom=combined_cos(.25, *m)))]
+    return [ParamScheduler(dict(lr=combined_cos(.25, lr/25, lr, lr/1e5), mom=combined_cos(.25, *m)))]
 
 # %% ../nbs/04_train.ipynb #67ab0354
 def _part(file): return file.with_name(f'.{file.name}.{os.getpid()}.part')
@@ -414,8 +409,7 @@ def atomic_write(
         for f,_ in files: os.replace(_part(f), f)
         _sync_folder(files[0][0].parent)
     except OSError as e:
-        raise type(e)(f'{f}: could not be written ({e.strerror or e}); '
-                      'what was there before is kept') from None
+        raise type(e)(f'{f}: could not be written ({e.strerror or e}); what was there before is kept') from None
     finally:
         for f,_ in files:
             with suppress(OSError): _part(f).unlink()
@@ -558,7 +552,8 @@ def read_tensors(
     try:
         with safe_open(f, 'pt') as o: ts, meta = {k:o.get_tensor(k) for k in o.keys()}, o.metadata() or {}
     except (SafetensorError, OSError, ValueError) as e: raise ValueError(f'{f} is damaged ({e})') from None
-    if meta.get('sha256', '') not in ('', _content(ts)): raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
+    if meta.get('sha256', '') not in ('', _content(ts)):
+        raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
     if lost := [k for k in names if k not in ts]: raise ValueError(f'{f} is damaged (no {", ".join(lost)} in it)')
     return ts
 
@@ -596,8 +591,7 @@ def unpack(learn, csg, s):
     "Put a training where `pack` found it"
     get_model(learn.model).load_state_dict(s['model'])
     opt = to_device(s['opt'], learn.dls.device)
-    learn.opt.load_state_dict({k:L(v) for k,v in opt.items()}
-                              if 'hypers' in opt else opt)
+    learn.opt.load_state_dict({k:L(v) for k,v in opt.items()} if 'hypers' in opt else opt)
     if csg: csg.load_state_dict(s['csg'])
     set_rng(learn.dls, s['rng'][rank_distrib()])
 
@@ -610,8 +604,7 @@ def save_checkpoint(
     f, buf = Path(folder)/f'checkpoint{state["epoch"]%2}.pt', io.BytesIO()
     torch.save(state, buf)
     seal, data = f.with_name(f.name+'.sha256'), buf.getvalue()
-    atomic_write((f, data), (seal, f'{_sha(data)}  {f.name}\n'),
-                 between=lambda: seal.unlink(missing_ok=True))
+    atomic_write((f, data), (seal, f'{_sha(data)}  {f.name}\n'), between=lambda: seal.unlink(missing_ok=True))
 
 # %% ../nbs/04_train.ipynb #4e5ec807
 def read_checkpoint(f):
@@ -639,8 +632,7 @@ def last_checkpoint(
         except ValueError as e: bad.append(str(e))
     good = [o for o in good if o]
     if bad and not good:
-        raise ValueError('; '.join(bad) + ': no good checkpoint is left; '
-                                          'pass fresh to start again')
+        raise ValueError('; '.join(bad) + ': no good checkpoint is left; pass fresh to start again')
     for o in bad:
         say(f'{o}: going on from the other one, epoch {max(g["epoch"] for g in good)}')
     return max(good, key=lambda o: o['epoch'], default=None)
@@ -675,10 +667,8 @@ def after_loss(self:Keeper):
 @patch
 def _check(self:Keeper, loss):
     if torch.isfinite(loss): return
-    raise FloatingPointError(f'the loss is {float(loss)} in epoch '
-                             f'{self.learn.epoch}: lower lr (now '
-                             f'{self.learn.opt.hypers[-1]["lr"]:.3g}) or check '
-                             'the images')
+    raise FloatingPointError(
+        f'the loss is {float(loss)} in epoch {self.learn.epoch}: lower lr (now {self.learn.opt.hypers[-1]["lr"]:.3g}) or check the images')
 
 @patch
 def after_train(self:Keeper):
@@ -698,14 +688,11 @@ def row(self:Keeper)->dict:
     rest is measured on the STD path"""
     rec = self.learn.recorder
     r = dict(zip(rec.metric_names, rec.log))
-    r = dict(epoch=self.learn.epoch, path='STD',
-             lr=float(self.learn.opt.hypers[-1]['lr']), loss=float(self.mean_loss),
-             valid_loss=float(r['valid_loss']), accuracy=float(r['accuracy']),
-             penalty='', density='')
+    r = dict(epoch=self.learn.epoch, path='STD', lr=float(self.learn.opt.hypers[-1]['lr']), loss=float(self.mean_loss),
+        valid_loss=float(r['valid_loss']), accuracy=float(r['accuracy']), penalty='', density='')
     if self.csg:
         h = self.csg.history[-1]
-        r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']),
-                 density=float(h['density']))
+        r.update(path=str(h['path']), lr=h['lr'], penalty=float(h['penalty']), density=float(h['density']))
     return r
 
 # %% ../nbs/04_train.ipynb #7897c1ff
@@ -718,8 +705,7 @@ def after_epoch(self:Keeper):
     self.seconds += time.perf_counter() - self.t0
     if self.say: self.say(_line(self.rows[-1], self.learn.n_epoch))
     if self.learn.epoch+1 == self.learn.n_epoch: return
-    state = pack(self.learn, self.csg, epoch=self.learn.epoch+1,
-                 rows=self.rows, seconds=self.seconds)
+    state = pack(self.learn, self.csg, epoch=self.learn.epoch+1, rows=self.rows, seconds=self.seconds)
     if rank_distrib() == 0:
         save_checkpoint(self.folder, state)
         atomic_write(Path(self.folder)/'history.csv', history_csv(self.rows))
@@ -734,8 +720,7 @@ def _look_at_clock(self:Keeper):
     "End the fit if the next epoch would not be over in time; all processes agree"
     if self.until is None: return
     self.took = [*self.took, time.perf_counter() - self.t0][-4:]
-    late = torch.tensor(float(time.time() + 1.1*max(self.took) > self.until),
-                        device=self.learn.dls.device)
+    late = torch.tensor(float(time.time() + 1.1*max(self.took) > self.until), device=self.learn.dls.device)
     if _world() > 1 and torch.distributed.is_initialized():
         torch.distributed.all_reduce(late)
     if late > 0:
@@ -746,9 +731,7 @@ def _look_at_clock(self:Keeper):
 # %% ../nbs/04_train.ipynb #e02d095e
 def _line(r, n):
     d = f'  density {r["density"]:.3f}' if r['density'] != '' else ''
-    return (f'  epoch {r["epoch"]+1:3d}/{n} {r["path"]}  loss {r["loss"]:.4f}  '
-            f'valid_loss {r["valid_loss"]:.4f}'
-            f'  accuracy {r["accuracy"]:.4f}{d}')
+    return (f'  epoch {r["epoch"]+1:3d}/{n} {r["path"]}  loss {r["loss"]:.4f}  valid_loss {r["valid_loss"]:.4f}  accuracy {r["accuracy"]:.4f}{d}')
 
 def history_csv(rows)->str:
     """The history as CSV, every number in full, no times: two runs can be compared
@@ -777,8 +760,7 @@ def _versions():
         try: return version(o)
         except PackageNotFoundError: return None
     return dict(csg_fastai=csg_fastai.__version__, python=platform.python_version(),
-                **{o:v(o) for o in 'torch torchvision fastai fastcore '
-                                   'numpy scikit-learn safetensors'.split()})
+        **{o:v(o) for o in 'torch torchvision fastai fastcore numpy scikit-learn safetensors'.split()})
 
 def _device_name(d):
     d = torch.device(d)
@@ -834,10 +816,8 @@ def _join_parts(m, old, epoch, say):
         say(f'goes on from epoch {epoch} under other code or versions ({"; ".join(diff)}): last bits may differ, the manifest names both')
 
 # %% ../nbs/04_train.ipynb #6a1c6b4d
-RUN_FILES = ['model.safetensors', 'gate.safetensors', 'gates.safetensors',
-             'mi.safetensors', 'activations.safetensors', 'history.csv',
-             *[f'checkpoint{i}.pt{e}' for i in (0,1) for e in ('','.sha256')],
-             'manifest.json']
+RUN_FILES = ['model.safetensors', 'gate.safetensors', 'gates.safetensors', 'mi.safetensors', 'activations.safetensors',
+    'history.csv', *[f'checkpoint{i}.pt{e}' for i in (0,1) for e in ('','.sha256')], 'manifest.json']
 
 def _is_text(v): return isinstance(v, str)
 def _is_sha(v): return _is_text(v) and re.fullmatch('[0-9a-f]{64}', v) is not None
@@ -939,16 +919,13 @@ def _csg_bytes(csg):
 # %% ../nbs/04_train.ipynb #fcb231f7
 def _finish(folder, m, learn, keeper):
     "Write the results, and last the manifest that seals them and says that they are all there"
-    model = {k:v.detach().cpu().contiguous().clone()
-             for k,v in get_model(learn.model).state_dict().items()}
-    files = {'model.safetensors':to_safetensors(model),
-             'history.csv':history_csv(keeper.rows).encode()}
+    model = {k:v.detach().cpu().contiguous().clone() for k,v in get_model(learn.model).state_dict().items()}
+    files = {'model.safetensors':to_safetensors(model), 'history.csv':history_csv(keeper.rows).encode()}
     if keeper.csg:
         files['gate.safetensors'] = _csg_bytes(keeper.csg)
         m['gate'] = _gate_info(keeper.csg)
     atomic_write(*[(folder/k,v) for k,v in files.items()])
-    m.update(finished=_now(), seconds=round(keeper.seconds, 2),
-             files={k:_sha(v) for k,v in files.items()})
+    m.update(finished=_now(), seconds=round(keeper.seconds, 2), files={k:_sha(v) for k,v in files.items()})
     write_json(folder/'manifest.json', m)
 
 # %% ../nbs/04_train.ipynb #983fbffe
@@ -1091,8 +1068,7 @@ def distributed(
     from accelerate import DistributedDataParallelKwargs
     gpu = torch.device(learn.dls.device).type == 'cuda'
     ddp = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
-    with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu,
-                                     kwargs_handlers=[ddp]), **kwargs}):
+    with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu, kwargs_handlers=[ddp]), **kwargs}):
         yield learn
 
 # %% ../nbs/04_train.ipynb #d5dc74b4
@@ -1190,12 +1166,9 @@ def pair(
 def _write_pair(d, p, seed, res):
     "metrics.json, figures and report of a pair"
     ms, n = {m:run_manifest(d/m) for m in METHODS}, res['csg']['mis']['n']
-    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed,
-             n_train=ms['csg']['data']['n_train'], n_test=n, **res,
-             mis_difference=dict(value=res['csg']['mis']['value']
-                                 - res['std']['mis']['value'], n=n, unit='nats'),
-             seconds={m:o['seconds'] for m,o in ms.items()},
-             models={m:_model_sha(d, m) for m in METHODS})
+    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed, n_train=ms['csg']['data']['n_train'], n_test=n,
+        **res, mis_difference=dict(value=res['csg']['mis']['value'] - res['std']['mis']['value'], n=n, unit='nats'),
+        seconds={m:o['seconds'] for m,o in ms.items()}, models={m:_model_sha(d, m) for m in METHODS})
     write_json(d/'metrics.json', r, seal=True)
     report(d)
     return r
@@ -1210,8 +1183,8 @@ def _gate_and_mi(d, *methods):
     mi = {o:read_tensors(_of_pair(d, o)/'mi.safetensors', 'MI')['MI'].float() for o in methods}
     for o in (G, *mi.values()):
         if o.ndim != 2 or len(o) != len(classes) or not o.numel() or not o.isfinite().all():
-            raise ValueError(f'{d}: gate or mutual information is {list(o.shape)}, or not finite, for {len(classes)} classes: '
-                             'go on with resume, it is made again')
+            raise ValueError(
+                f'{d}: gate or mutual information is {list(o.shape)}, or not finite, for {len(classes)} classes: go on with resume, it is made again')
     return G, mi, classes
 
 def gate_figure(
@@ -1260,21 +1233,15 @@ def history_figure(
     hs = {m:read_history(_of_pair(d, m)/'history.csv') for m in METHODS}
     fig = Figure(figsize=(9, 2.8), layout='constrained')
     axs, ks = fig.subplots(1, 3), ('accuracy','loss','density')
-    titles = ('accuracy (test split, STD path)', 'training loss of the epoch\'s path',
-              'L1-density of the gate')
+    titles = ('accuracy (test split, STD path)', 'training loss of the epoch\'s path', 'L1-density of the gate')
     for o in zip(axs, [hs]*3, ks, titles): _curve(*o)
     axs[1].set_yscale('log'); axs[2].set_ylim(0, 1.05); axs[0].legend(fontsize=8)
     return fig
 
 # %% ../nbs/04_train.ipynb #0e619500
-FIGURES = dict(
-    gate=(gate_figure, 'Which filter may speak for which class: the gate '
-                       'after training. Dark is open.'),
-    mi=(mi_figure, 'Mutual information of each filter with each class, test split. '
-                   'A class-specific filter has one bright cell in its column.'),
-    history=(history_figure, 'The trainings epoch by epoch. In shaded epochs '
-                             'CSG trains the gated path; '
-                             'accuracy is always that of the STD path.'))
+FIGURES = dict(gate=(gate_figure, 'Which filter may speak for which class: the gate after training. Dark is open.'),
+    mi=(mi_figure, 'Mutual information of each filter with each class, test split. A class-specific filter has one bright cell in its column.'),
+    history=(history_figure, 'The trainings epoch by epoch. In shaded epochs CSG trains the gated path; accuracy is always that of the STD path.'))
 
 def _png(fig):
     buf = io.BytesIO()
@@ -1357,12 +1324,9 @@ def _provenance(d, ms):
     code = f'{m["code"]["version"]}, SHA-256 {m["code"]["sha256"]}'
     versions = ', '.join(f'{k} {v}' for k,v in m['versions'].items())
     rows += [['seed', m['seed']], ['processes', m['processes']],
-             ['device', m['device']],
-             ['data SHA-256', m['data']['sha256']], ['code', code],
-             ['versions', versions]]
+        ['device', m['device']], ['data SHA-256', m['data']['sha256']], ['code', code], ['versions', versions]]
     for o in m.get('parts', [])[1:]: rows.append([f'from epoch {o["epoch"]} on', '; '.join(_differ(m['parts'][0], o))])
-    return rows + [[f'{k.upper()} training',
-            f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
+    return rows + [[f'{k.upper()} training', f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
 
 # %% ../nbs/04_train.ipynb #acf897fb
 WORDS = ('MIS: how much a filter’s activation tells, in nats, about the '
@@ -1439,10 +1403,8 @@ def _twins(d):
     return [_el('h2', 'To play with'), _el('p', note, class_='paper'), views]
 
 # %% ../nbs/04_train.ipynb #418fd4a1
-SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'),
-           'MIS STD':('std','mis'),
-           'MIS CSG':('csg','mis'), 'MIS CSG − STD':('mis_difference',),
-           'L1-density':('csg','density')}
+SUMMARY = {'accuracy STD':('std','accuracy'), 'accuracy CSG':('csg','accuracy'), 'MIS STD':('std','mis'),
+    'MIS CSG':('csg','mis'), 'MIS CSG − STD':('mis_difference',), 'L1-density':('csg','density')}
 
 def _value(r, path):
     for k in path: r = r[k]
@@ -1480,8 +1442,7 @@ def summarise(
                 stats={k:_stats(v) for k,v in vals.items()}, values=vals, left_out=out)
 
 def _stats(v):
-    return dict(mean=float(np.mean(v)),
-                sd=float(np.std(v, ddof=1)) if len(v) > 1 else None)
+    return dict(mean=float(np.mean(v)), sd=float(np.std(v, ddof=1)) if len(v) > 1 else None)
 
 # %% ../nbs/04_train.ipynb #87e0f7ea
 def _summary_rows(s):
@@ -1496,7 +1457,8 @@ def _seed_pictures(folder, k):
 def _links(seeds):
     "A line with a link to each pair's page"
     links = [_el('a', f'seed {k}', href=f'seed{k}/report.html') for k in seeds]
-    return _el('p', 'Each pair on a page of its own, with what was run: ', links[0], *[o for a in links[1:] for o in (', ', a)])
+    return _el('p',
+        'Each pair on a page of its own, with what was run: ', links[0], *[o for a in links[1:] for o in (', ', a)])
 
 def _verdicts(folder, seeds):
     "What the gates' verdicts say of each seed, in a line"
@@ -1530,8 +1492,7 @@ def report(
     if any((d/m).is_dir() for m in METHODS): return [_pair_report(d)]
     seeds = seed_folders(d)
     if seeds:
-        return [*[_pair_report(o) for o in seeds if (o/'metrics.json').exists()],
-                _summary_report(d)]
+        return [*[_pair_report(o) for o in seeds if (o/'metrics.json').exists()], _summary_report(d)]
     subs = sorted({o.parent.parent for o in d.glob('*/seed*/metrics.json')})
     if not subs:
         raise FileNotFoundError(f'{d}: no run in this folder: pass runs/<preset>, or runs/<preset>/seed<k>')
@@ -1576,18 +1537,15 @@ def _header(f):
 
 def _recipe_of(name):
     "The recipe whose weights have this name, 'cifar10-resnet20-30-csg-seed1', or None"
-    names = {f'{p.data}-{p.model}{p.name.removeprefix(p.data)}-{m}':p
-             for p in PRESETS.values() for m in METHODS}
+    names = {f'{p.data}-{p.model}{p.name.removeprefix(p.data)}-{m}':p for p in PRESETS.values() for m in METHODS}
     return names.get(str(name).split('-seed')[0])
 
 def _check_name(name, p):
     "Refuse to ship weights under the name of a recipe that they were not made by"
     if (q := _recipe_of(name)) in (None, p): return
     a, b = dataclasses.asdict(p), dataclasses.asdict(q)
-    raise ValueError(f'{name} is the name of weights trained by '
-                     f'{q.name}, and these were '
-                     'not: ' + ', '.join(f'{k}={a[k]!r} instead of {b[k]!r}'
-                                         for k in a if a[k] != b[k]))
+    raise ValueError(f'{name} is the name of weights trained by {q.name}, and these were not: '
+        + ', '.join(f'{k}={a[k]!r} instead of {b[k]!r}' for k in a if a[k] != b[k]))
 
 def keep_pretrained(
     d, # Folder of a finished training, runs/<preset>/seed<k>/<method>
@@ -1601,8 +1559,7 @@ def keep_pretrained(
     w = read_tensors(d/'model.safetensors')
     if 'gate.safetensors' in m['files']: w['csg.G'] = read_tensors(d/'gate.safetensors', 'G')['G']
     keep = {k:m[k] for k in ('preset','method','seed','data','versions','code')}
-    atomic_write(f := _weights_file(name, folder),
-                 to_safetensors(w, {'origin':json.dumps(keep)}))
+    atomic_write(f := _weights_file(name, folder), to_safetensors(w, {'origin':json.dumps(keep)}))
     return f
 
 # %% ../nbs/04_train.ipynb #12257057
@@ -1657,6 +1614,5 @@ def load_arrays(name, folder=None)->tuple: # Name -> tensor, and their origin
     "What `keep_arrays` stored"
     f = results_dir(folder)/'arrays'/f'{safe_name(name)}.safetensors'
     if not f.exists():
-        raise _unknown('set of arrays', name,
-                       sorted(o.stem for o in f.parent.glob('*.safetensors')))
+        raise _unknown('set of arrays', name, sorted(o.stem for o in f.parent.glob('*.safetensors')))
     return load_file(f), _header(f)
