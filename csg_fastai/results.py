@@ -9,7 +9,7 @@ __all__ = ['COLS', 'KEY', 'TEXT', 'NO_RESULTS', 'STATS', 'TABLES', 'VERDICTS', '
 
 # %% ../nbs/12_results.ipynb #3f3efadb
 import ast, difflib, hashlib, json, math, os, platform, re, shlex, shutil
-import statistics, subprocess, sys, tempfile
+import statistics, subprocess, sys, tempfile, textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -171,7 +171,8 @@ def read_results(
     if name is None:
         return (pd.concat(map(_read, fs.values()), ignore_index=True) if fs else check_rows(pd.DataFrame(columns=COLS)))
     if name not in fs:
-        raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there are {", ".join(fs) or "none"}')
+        there = textwrap.shorten(', '.join(fs), 200, placeholder=' ...') or 'none'
+        raise FileNotFoundError(f'no results {name!r}{_close(name, fs) or ":"} there are {there}')
     return _read(fs[name])
 
 def read_manifest(
