@@ -24,12 +24,11 @@ from fastcore.meta import delegates
 from functools import partial
 from scipy.optimize import differential_evolution
 from torch import nn, Tensor
-from .activations import Measure
-from .activations import (_bar,_check_range,_class_numbers,_default_dl,_feed,
-                                    _model_of,_names,_on,_plain_data,_split_batch)
+from .checks import check_range, check_whole, class_numbers
 from .data import TensorDL
-from .models import _logits,_untouched
-from .mutual_info import _whole
+from .passes import bare_model, class_names, default_dl, feed, on_device, plain_data, split_batch, with_bar
+from .place import logits_of, untouched
+from .results import Measure
 
 # %% ../nbs/10_adversarial.ipynb #0090b562
 os.environ.setdefault('GIT_PYTHON_REFRESH', 'quiet');
@@ -70,7 +69,7 @@ class ImageModel(nn.Module):
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
-        with _frozen(self.net): return _logits(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
+        with _frozen(self.net): return logits_of(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
 
 # %% ../nbs/10_adversarial.ipynb #276effe9
 _WITHIN = ('dl','dataset','datasets','tls','transform','transforms','tfms','fs','after_item','after_batch','_modules')
@@ -124,7 +123,7 @@ def to_images(self:ImageModel, x):
     they lie outside"""
     if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
         raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
-    x,(lo,hi) = _feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
+    x,(lo,hi) = feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
     if not x.isfinite().all():
         raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
@@ -142,41 +141,41 @@ def normalised_model(
     bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->ImageModel: # Differentiable; shares the network's weights
     "The network with the loader's normalisation in front"
-    bounds,net = (0,1) if bounds is None else tuple(bounds),_model_of(learn)
+    bounds,net = (0,1) if bounds is None else tuple(bounds),bare_model(learn)
     if len(bounds) != 2 or not bounds[0] < bounds[1]: raise ValueError(f'bounds={bounds}: pass the least value first')
-    return ImageModel(net, *_stats(net, _default_dl(learn, dl), mean, std, bounds), bounds)
+    return ImageModel(net, *_stats(net, default_dl(learn, dl), mean, std, bounds), bounds)
 
 # %% ../nbs/10_adversarial.ipynb #59f32bd8
 @contextmanager
 def _batches(dl):
     "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
-    with _plain_data(dl) as dl: yield _each_batch(dl)
+    with plain_data(dl) as dl: yield _each_batch(dl)
 
 def _each_batch(dl):
     b = None
     for b in dl:
-        xs,y = _split_batch(b, getattr(dl, 'n_inp', 1))
+        xs,y = split_batch(b, getattr(dl, 'n_inp', 1))
         if len(xs) != 1 or xs[0].ndim != 4:
             raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
-        yield xs[0],_class_numbers(y)
+        yield xs[0],class_numbers(y)
     if b is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
 class _Grab(Callback):
     "Keeps the class scores that a Learner computes"
     def __init__(self): self.scores = []
-    def after_pred(self): self.scores.append(_logits(self.pred).detach().float().cpu())
+    def after_pred(self): self.scores.append(logits_of(self.pred).detach().float().cpu())
 
 def _own_scores(learn, net, dl):
     """Class scores of the loader's batches by the Learner's own validation, or
     by the bare network"""
-    with _plain_data(dl) as dl, _untouched(net):
+    with plain_data(dl) as dl, untouched(net):
         if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
-            with _on(net, dl.device), learn.no_bar(), learn.no_logging():
+            with on_device(net, dl.device), learn.no_bar(), learn.no_logging():
                 learn.validate(dl=dl, cbs=(g := _Grab()))
             return torch.cat(g.scores)
         p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([_logits(net(*_feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
+        return torch.cat([logits_of(net(*feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
@@ -209,15 +208,15 @@ def fool_model(
     """A Foolbox model of `learn`; `ValueError` unless its scores on the clean
     images are those of `learn.validate()`"""
     if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
-    m,dl = normalised_model(learn, dl, mean, std, bounds),_default_dl(learn, dl)
+    m,dl = normalised_model(learn, dl, mean, std, bounds),default_dl(learn, dl)
     try:
         with torch.no_grad(), _batches(dl) as batches:
             zs,ys = map(torch.cat, zip(*((m(m.to_images(x)).cpu(), y.cpu()) for x,y in batches)))
         own = _own_scores(learn, m.net, dl)
     except (RuntimeError,TypeError) as e:
         raise ValueError(f"the network can't take the loader's images: {str(e).splitlines()[0]}") from None
-    _check_range(ys, zs.shape[1])
-    return FoolModel(m, dl, _names(learn, dl, zs.shape[1]), ys, _same_scores(zs, own, ys))
+    check_range(ys, zs.shape[1])
+    return FoolModel(m, dl, class_names(learn, dl, zs.shape[1]), ys, _same_scores(zs, own, ys))
 
 def _again(fm, dl, mean, std, bounds):
     "What made `fm`, with what is given instead"
@@ -286,9 +285,9 @@ def draw_targets(
     "A random other class for each image (App. I)"
     if C < 2:
         raise ValueError('one class has no other class to aim at: use targeted=False')
-    y = _class_numbers(labels)
-    if len(y): _check_range(y, C)
-    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(_whole('seed', seed))).to(y)) % C
+    y = class_numbers(labels)
+    if len(y): check_range(y, C)
+    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(check_whole('seed', seed))).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
@@ -503,7 +502,7 @@ def make_attack(
     args = {k:p.default for k,p in inspect.signature(make).parameters.items() if k != 'targeted'}
     for k,v in kw.items():
         if k not in args: raise ValueError(f'{name} has no parameter {k}=: it has {", ".join(args) or "none"}')
-        if type(args[k]) is int: _whole(k, v, min(args[k], 1))
+        if type(args[k]) is int: check_whole(k, v, min(args[k], 1))
     return make(aimed if targeted is None else targeted, **kw)
 
 def _unknown(name):
@@ -529,7 +528,7 @@ def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
     return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}') for c,v in enumerate(vocab)]).sort().values
 
 def _enough(k, have, what):
-    _whole('n or per_class', k, 1)
+    check_whole('n or per_class', k, 1)
     if k > have:
         raise ValueError(f'{k} images{what} asked for, but only {have} are classified right: ask for fewer')
     return k
@@ -581,25 +580,25 @@ def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
 
 def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
     "All images in batches, with the network as it was afterwards"
-    with _untouched(fm.image_model.net), _frozen(fm.image_model.net):
+    with untouched(fm.image_model.net), _frozen(fm.image_model.net):
         batches = list(zip(*(v.split(bs) for v in (x,y,t,index))))
-        parts = [_attack_batch(fm, atk, *o, eps, seed) for o in _bar(batches)]
+        parts = [_attack_batch(fm, atk, *o, eps, seed) for o in with_bar(batches)]
     return map(torch.cat, zip(*parts))
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
 def _predict(m, x, bs):
     """Classes of images in `bounds`, by the bare network and not through the
     attack's model"""
-    with _untouched(m.net):
+    with untouched(m.net):
         norm = lambda o: ((o.to(m.device)-m.mean)/m.std).to(m.dtype)
-        return torch.cat([_logits(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
+        return torch.cat([logits_of(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
 
 def _is_minimal(atk): return isinstance(getattr(atk, 'attack', atk), MinimizationAttack)
 
 def _set_up(attack, targeted, eps, kw, seed, bs):
     "The Foolbox attack, whether it has targets, its eps and its name"
     if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
-    _whole('seed', seed); _whole('bs', bs, 1)
+    check_whole('seed', seed); check_whole('bs', bs, 1)
     if targeted not in (None,True,False): raise ValueError(f'targeted={targeted!r}: pass True, False or None')
     if np.ndim(eps): raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
     if eps is not None and not (isinstance(eps, (numbers.Real,Tensor)) and 0 <= eps < math.inf):
@@ -709,7 +708,7 @@ def attack_curve(
     epsilons,attacks = sorted(np.atleast_1d(epsilons).tolist()),[attacks] if isinstance(attacks, str) else list(attacks)
     if not epsilons or not attacks: raise ValueError('a curve needs at least one of attacks= and one of epsilons=')
     fm = _fooled(learn, dl, mean, std, bounds)
-    each = _bar([(a,e) for a in attacks for e in epsilons])
+    each = with_bar([(a,e) for a in attacks for e in epsilons])
     rs = [attack(fm, a, eps=e, targeted=targeted, **kw) for a,e in each]
     rates = np.reshape([o.success_rate for o in rs], (len(attacks),-1)).tolist()
     return AttackCurve(epsilons, dict(zip(attacks, rates)), len(rs[0]), targeted)

@@ -13,10 +13,10 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.learner import join_path_file
 from numbers import Integral, Real
 from safetensors.torch import save_file, safe_open
-from .gate import *
-from .gate import _project
-from .models import class_scores, find_place, Place, _untouched
-from .schedule import *
+from .gate import apply_gate, density_interval, gate_rows, l1_density, project, project_columns, PSI
+from .gate import sparsity, sparsity_grad
+from .place import class_scores, find_place, untouched
+from .schedule import auto_rates, bound_at, CLOSE, cover_classes, csg_epochs, LEAK, leak_loss, leak_share
 
 # %% ../nbs/01_callback.ipynb #25f77717
 class CSG(Callback):
@@ -241,7 +241,7 @@ def _n_classes(self:CSG, model):
     "C: `n_classes`, or that of the data; the model must give a score for each"
     C = self.n_classes or getattr(self.learn.dls, 'c', None)
     C = C if isinstance(C, Integral) else None
-    with _untouched(model): n = class_scores(model(*[x[:2] for x in self.learn.xb]), C).shape[1]
+    with untouched(model): n = class_scores(model(*[x[:2] for x in self.learn.xb]), C).shape[1]
     if C in (None, n): return n
     raise ValueError(f'the model gives {n} class scores, and there are {C} classes: '
                      f'give the model an output for each class (n_out={C}), or pass n_classes={n} for a gate with a row for each score')
@@ -420,7 +420,7 @@ def _gate_step(self:CSG):
         prev = self.G.clone()
         self.opt_G.step()
         # a GPU isn't waited for: checked after the epoch
-        try: new = (project if self.on_cpu else _project)(self.G, prev)
+        try: new = (project if self.on_cpu else project_columns)(self.G, prev)
         except ValueError: self.G.copy_(prev); raise
         self.G.copy_(cover_classes(new) if self.cover else new)
     self.n_step += 1

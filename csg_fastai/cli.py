@@ -6,9 +6,10 @@
 __all__ = ['RECIPES', 'SPEEDS', 'command', 'plain_errors', 'parse_hyper', 'csg_run', 'csg_measure', 'csg_report', 'csg_bench']
 
 # %% ../nbs/13_cli.ipynb #9b78ae56
-import ast, difflib, inspect, os, re, sys, time
+import ast, difflib, inspect, os, sys, time
 from contextlib import contextmanager
 from fastcore.script import call_parse
+from .checks import in_one_line
 
 # %% ../nbs/13_cli.ipynb #f6fac9a7
 def command(
@@ -28,23 +29,6 @@ def command(
     return _inner
 
 # %% ../nbs/13_cli.ipynb #5c98ae13
-def _why(e):
-    """An exception in one line; expected ones in their own words, without fastai's
-    note of the callback"""
-    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ', '', ' '.join(str(e).split()))
-    # what Python's functions call resume and fresh
-    msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
-    msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)      # ... and its flags
-    msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
-    if isinstance(e, KeyboardInterrupt):
-        return 'stopped; add --resume to go on from the last epoch'
-    if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
-        return f'out of memory: use a smaller --bs or another --device ({msg[:200]})'
-    if isinstance(e, OSError) and e.strerror and e.filename:
-        return f'{e.filename}: {e.strerror}'
-    if isinstance(e, (ValueError, OSError, ArithmeticError, ImportError)): return msg
-    return f'{type(e).__name__}: {msg} (unexpected: CSG_DEBUG=1 shows where)'
-
 @contextmanager
 def plain_errors(
     prog:str # Name of the command
@@ -53,7 +37,7 @@ def plain_errors(
     try: yield
     except (Exception, KeyboardInterrupt) as e:
         if os.environ.get('CSG_DEBUG'): raise
-        print(f'{prog}: {_why(e)}', file=sys.stderr)
+        print(f'{prog}: {in_one_line(e)}', file=sys.stderr)
         raise SystemExit(130 if isinstance(e, KeyboardInterrupt) else 1) from None
 
 # %% ../nbs/13_cli.ipynb #adddc083
@@ -246,7 +230,7 @@ def csg_report(
     with plain_errors('csg_report'):
         _plain_warnings('csg_report')
         _folder(run)
-        from csg_fastai.train import report
+        from csg_fastai.report import report
         for f in report(run): print(f)
 
 SPEEDS = 'train mi measures localization attacks imagenet'.split()

@@ -20,23 +20,23 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 import math, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from torch import Tensor, nn
-from .activations import Measure, check_features
-from .activations import _default_dl, _feed, _first_images, _fit_labels, _model_of, _sweep, _tensor
+from .checks import check_features, check_number, check_whole, real_tensor
 from .gate import plain
-from .models import _ancestors, _learned, _made, _run, _untouched, find_place
-from .mutual_info import _number, _whole
+from .passes import bare_model, default_dl, feed, first_images, fit_labels, sweep_maps
+from .place import ancestors, find_place, has_weights, made_by, trace, untouched
+from .results import Measure
 
 # %% ../nbs/08_correlation.ipynb #845fe883
 def _depth(ops, key):
     "How many convolutions lie behind the value `key`"
-    return sum(ops[i].name=='conv2d' for i in _ancestors(ops, [key]))
+    return sum(ops[i].name=='conv2d' for i in ancestors(ops, [key]))
 
 def _conv_op(ops, key, K):
     "The convolution whose output channels the value `key` carries on, or None"
-    made = _made(ops)
+    made = made_by(ops)
     while (i := made.get(key)) is not None and ops[i].name!='conv2d':
         ins = [k for t,k in ops[i].maps if t.shape[1]==K]
-        if not ins or _learned(ops[i]): return None
+        if not ins or has_weights(ops[i]): return None
         key = (min if 'mul' in ops[i].name else max)(ins, key=lambda k: _depth(ops, k))
     return ops[i] if i is not None else None
 
@@ -45,7 +45,7 @@ def _two(model, xb):
     "Two images of `xb`, on the model's device and in its precision"
     w = next(model.parameters())
     return tuple(o[:2] if isinstance(o, Tensor)
-        else o for o in _feed(xb if isinstance(xb, (tuple,list)) else (xb,), w.device, w.dtype))
+        else o for o in feed(xb if isinstance(xb, (tuple,list)) else (xb,), w.device, w.dtype))
 
 def _place(model, layer, xb):
     "Where the gate sits, and two images to run the model with: noise if `xb` is None"
@@ -62,7 +62,7 @@ def _place(model, layer, xb):
 # %% ../nbs/08_correlation.ipynb #1a0d55a9
 def _net(o):
     "The network of a model or Learner, or a `ValueError`"
-    net = _model_of(o)
+    net = bare_model(o)
     if isinstance(net, nn.Module): return net
     raise ValueError(f'model is a {type(o).__name__}: pass a network (nn.Module) or a Learner')
 
@@ -80,7 +80,7 @@ def find_conv(
     """The convolution whose output channels are the gated map's; `ValueError`
     where there is none"""
     place, xs = _place(model := _net(model), layer, xb)
-    with _untouched(model): tr = _run(model, _two(model, xs))
+    with untouched(model): tr = trace(model, _two(model, xs))
     key = next(k for n,w,_,k in tr.mods if n==place.name and w==place.when)
     op = _conv_op(tr.ops, key, place.K)
     found = _modules_of(model, tr, op.outs[0]) if op else []
@@ -114,7 +114,7 @@ def filter_weights(
 # %% ../nbs/08_correlation.ipynb #a2a64589
 def _rows(W):
     "Filters [K,d] in 64 bits, checked"
-    W = _tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
+    W = real_tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
     if W.ndim < 2 or not W.numel():
         raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
     W = W.flatten(1).double()
@@ -139,7 +139,7 @@ def filter_cosine(
     return C if signed else C.abs()
 
 # %% ../nbs/08_correlation.ipynb #3c753321
-def _whole_d(d): _number('d', d, lambda d: 2 <= d < math.inf, 'directions need at least 2 dimensions')
+def _whole_d(d): check_number('d', d, lambda d: 2 <= d < math.inf, 'directions need at least 2 dimensions')
 
 def random_share(
     d:int, # Weights of a filter, in*kh*kw
@@ -164,7 +164,7 @@ def random_mean(
 # %% ../nbs/08_correlation.ipynb #3ac42940
 def _check_corr(corr):
     "A square matrix of at least two filters, finite"
-    corr = _tensor(corr, 'correlations', '[K,K]').float()
+    corr = real_tensor(corr, 'correlations', '[K,K]').float()
     if corr.ndim!=2 or corr.shape[0]!=corr.shape[1]:
         raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass [K,K], from filter_cosine')
     if len(corr) < 2:
@@ -181,7 +181,7 @@ def r_s(
 )->float: # In [0,1]
     """Share of pairs of different filters that are correlated (Sec. 4.3, `Filter
     Redundancy`)"""
-    _number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
+    check_number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
     return (_off(_check_corr(corr)) >= s).float().mean().item()
 
 # %% ../nbs/08_correlation.ipynb #9182ae2d
@@ -250,7 +250,7 @@ def top_filters(
 # %% ../nbs/08_correlation.ipynb #543400d7
 def _check_groups(groups, K):
     "Groups [C,K] as true and false"
-    groups = _tensor(groups, 'groups', 'marks [C,K]')
+    groups = real_tensor(groups, 'groups', 'marks [C,K]')
     if groups.ndim!=2 or groups.shape[1]!=K:
         raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are K={K} filters: pass [C,{K}]')
     if not groups.isfinite().all():
@@ -291,7 +291,7 @@ def _check_gate(G, K=None):
     "A gate [C,K], numbers in [0,1], for `K` filters"
     if G is None:
         raise ValueError('the gate is None: pass one [C,K], or owners from activation_gate')
-    G = _tensor(G, 'the gate', 'a matrix [C,K]').float()
+    G = real_tensor(G, 'the gate', 'a matrix [C,K]').float()
     if G.ndim!=2 or not len(G):
         raise ValueError(f'the gate has shape {tuple(G.shape)}: pass classes x filters [C,K]')
     if K is not None and G.shape[1]!=K:
@@ -311,7 +311,7 @@ def own_filters(
     threshold:float=.5 # Open where G > threshold
 )->Tensor: # [C,K], True where filter k is open for class c alone
     "Filters that a class has to itself (App. E)"
-    opened = _check_gate(G) > _number('threshold',
+    opened = _check_gate(G) > check_number('threshold',
         threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
     return opened & (opened.sum(0)==1)
 
@@ -462,7 +462,7 @@ def block_score(
     seed:int=0 # Of the random owners
 )->BlockScore: # NaN (blank) if no class owns two filters, or only one class owns any
     "Within-class against between-class |cos| of the owned filters (Fig. 7 as a number)"
-    corr,n_perm,seed = _check_corr(corr).abs().double(),_whole('n_perm', n_perm),_whole('seed', seed)
+    corr,n_perm,seed = _check_corr(corr).abs().double(),check_whole('n_perm', n_perm),check_whole('seed', seed)
     own = own_filters(_check_gate(G, len(corr)), threshold).to(corr.device)
     at, g = own.any(0), torch.Generator().manual_seed(seed)
     owner, sub = own.int().argmax(0)[at], corr[at][:,at]
@@ -618,7 +618,7 @@ class _Moments:
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
     # a label of -1 would count for the last class
-    if (y := _fit_labels(out, y)).ndim != 1:
+    if (y := fit_labels(out, y)).ndim != 1:
         raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
@@ -636,13 +636,13 @@ def patch_moments(
 )->PatchMoments:
     """One pass that sums up the patches before the last convolution, by class;
     memory does not grow with N"""
-    net, dl = _net(model), _default_dl(model, dl)
+    net, dl = _net(model), default_dl(model, dl)
     w = next(net.parameters())
-    _number('limit', limit, lambda v: v > 0, 'pass how many bytes the sums may take')
-    name = find_conv(net, layer, _feed(_first_images(dl), w.device, w.dtype))
+    check_number('limit', limit, lambda v: v > 0, 'pass how many bytes the sums may take')
+    name = find_conv(net, layer, feed(first_images(dl), w.device, w.dtype))
     m = _Moments(conv := net.get_submodule(name), limit)
     def keep(_, args): m.x = args[0].detach()
-    _sweep(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
+    sweep_maps(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
     n = m.n.clamp(min=1)[:,None]
     return PatchMoments(m.S/n[...,None], m.s/n, m.n, conv.weight.detach().flatten(1).double().cpu(), name)
 
@@ -653,9 +653,9 @@ def _check_square(S, share, rank):
         raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
     if not S.isfinite().all():
         raise ValueError('S holds NaN or infinite values: check the images and the weights')
-    _number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
+    check_number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
     if rank is not None:
-        _number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
+        check_number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
 
 def _rank_of(ev, share):
     """How many of the eigenvalues `ev`, largest first, it takes to hold `share`
@@ -680,7 +680,7 @@ def leading_space(
     rank:int=None # Number of directions instead
 )->Tensor: # Orthonormal directions [d,r], the strongest first; r=0 where S is 0
     "The fewest leading eigenvectors of `S` that hold `share` of its energy"
-    _check_square(S := _tensor(S, 'S', 'a second moment [d,d]'), share, rank)
+    _check_square(S := real_tensor(S, 'S', 'a second moment [d,d]'), share, rank)
     S = S.double()
     if rank is None: rank = _rank_of(torch.linalg.eigvalsh(S).flip(0), share)
     return _leading(S, rank)
@@ -747,7 +747,7 @@ def _owners_for(pm, G):
 def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
     C, d = pm.mean.shape
-    at = torch.arange(C) if classes is None else _tensor(classes, 'classes', 'class numbers').flatten()
+    at = torch.arange(C) if classes is None else real_tensor(classes, 'classes', 'class numbers').flatten()
     if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C:
         raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
@@ -883,7 +883,7 @@ def kmeans_centres(
     if G is not None: G = _check_gate(G).cpu()
     features,labels,C = check_features(features, labels, n_classes or (None if G is None else len(G)))
     if G is not None: _check_gate(G, features.shape[1])
-    seed = _whole('seed', seed)
+    seed = check_whole('seed', seed)
     if len(features) < C:
         raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
     x, y = features.double().cpu().numpy(), labels.cpu().numpy()

@@ -16,14 +16,15 @@ from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 from fastai.vision.all import *
+from .checks import check_wholes
 
 # %% auto #0
 __all__ = ['CIFAR_STATS', 'CIFAR_VOCAB', 'Canvases', 'INK', 'VOC_VOCAB', 'DATASETS', 'crop_flip', 'TensorImages', 'TensorDL',
-           'check_images', 'check_labels', 'channel_stats', 'from_tensors', 'norm_stats', 'ImageError', 'read_image',
-           'FileImage', 'read_mask', 'class_folders', 'class_files', 'digit_tensors', 'digits', 'data_home',
-           'stratified', 'cifar10', 'mask_boxes', 'draw_canvases', 'canvases', 'show_masks', 'voc', 'square_box',
-           'cut_box', 'voc_split', 'voc_part_preprocess', 'imagenet', 'get_dls', 'item_files', 'item_digests',
-           'checksum']
+           'check_images', 'check_labels', 'channel_stats', 'a_device', 'from_tensors', 'norm_stats', 'ImageError',
+           'read_image', 'FileImage', 'read_mask', 'class_folders', 'class_files', 'digit_tensors', 'digits',
+           'data_home', 'stratified', 'cifar10', 'mask_boxes', 'draw_canvases', 'canvases', 'show_masks', 'voc',
+           'square_box', 'cut_box', 'voc_split', 'voc_part_preprocess', 'imagenet', 'get_dls', 'item_files',
+           'item_digests', 'checksum']
 
 # %% ../nbs/02_data.ipynb #b4b8d0be
 def crop_flip(
@@ -272,28 +273,22 @@ def channel_stats(
     return mean.float(), var.sqrt().clamp(min=1e-6).float()
 
 # %% ../nbs/02_data.ipynb #5b184ef4
-def _device(device=None):
+def a_device(device=None):
     if device is not None:
         try: return torch.empty(0, device=device).device
         except Exception: raise ValueError(f"device={device!r} can't be used here: pass 'cpu', or 'cuda' where there is a GPU") from None
     dev,rank = torch.device(default_device()), os.environ.get('LOCAL_RANK')
     return torch.device('cuda', int(rank)) if rank and dev.type=='cuda' else dev
 
-def _whole(least, **kwargs):
-    "`ValueError` for an argument that is no whole number from `least` on"
-    for k,v in kwargs.items():
-        if isinstance(v, bool) or not isinstance(v, (int,np.integer)) or v<least:
-            raise ValueError(f'{k}={v!r}: pass a whole number from {least} on')
-
 # %% ../nbs/02_data.ipynb #be5be278
 def _make_dls(train, valid, bs, val_bs, drop_last, path, device, pad, flip, mean, std):
-    _whole(1, bs=bs, val_bs=val_bs or bs); _whole(0, pad=pad)
+    check_wholes(1, bs=bs, val_bs=val_bs or bs); check_wholes(0, pad=pad)
     if drop_last and bs>len(train):
         raise ValueError(f'bs={bs} but only {len(train)} training images: with drop_last there is no batch; use bs<={len(train)} or drop_last=False')
     if mean is None or std is None:
         mean,std = (m if o is None else o for o,m in zip((mean,std), channel_stats(train.images)))
     _check_stats(train.images.shape[1], mean=mean, std=std)
-    kw = dict(mean=mean, std=std, device=(device := _device(device)))
+    kw = dict(mean=mean, std=std, device=(device := a_device(device)))
     trn = TensorDL(train, bs=bs, shuffle=True, drop_last=drop_last, pad=pad, flip=flip, **kw)
     return DataLoaders(trn, TensorDL(valid, bs=val_bs or bs, pad=pad, flip=flip, **kw), path=path, device=device)
 def _check_stats(c, **kwargs):
@@ -514,7 +509,7 @@ def digit_tensors(
     n_test:int=540 # Images in the test split, out of 1,797
 )->tuple: # x_train, y_train, x_test, y_test; images uint8 [N,1,size,size]
     "scikit-learn's digits as tensors, in two splits that keep the classes' shares"
-    _whole(1, size=size, n_test=n_test); _whole(0, seed=seed)
+    check_wholes(1, size=size, n_test=n_test); check_wholes(0, seed=seed)
     d = load_digits()
     x = torch.tensor(d.images*255/16, dtype=torch.float32)[:,None]
     if size!=8:
@@ -537,7 +532,7 @@ def digits(
     **kwargs # For `from_tensors`
 )->DataLoaders: # train: 1,257 images, valid: the 540 test images
     "Handwritten digits from scikit-learn; `valid` is the test split"
-    _whole(1, channels=channels)
+    check_wholes(1, channels=channels)
     xt,yt,xv,yv = digit_tensors(size, seed, n_test)
     return from_tensors(xt.repeat(1,channels,1,1), yt, xv.repeat(1,channels,1,1), yv,
                         vocab=list('0123456789'), bs=bs, pad=pad,
@@ -636,7 +631,7 @@ def stratified(
     seed:int=0 # Of the choice
 )->np.ndarray: # Sorted indices, n//c or n//c+1 of each class
     "Indices of `n` images spread evenly over the classes"
-    _whole(0, seed=seed); y = np.asarray(y)
+    check_wholes(0, seed=seed); y = np.asarray(y)
     if y.ndim!=1 or n not in range(1, len(y)+1):
         raise ValueError(f'cannot take {n!r} of {y.size} images: pass class numbers [N] and how many of them')
     p = np.random.RandomState(seed).permutation(len(y))
@@ -661,7 +656,7 @@ def cifar10(
     **kwargs # For `from_tensors`
 )->DataLoaders: # train: 50,000 images, valid: the 10,000 test images
     "CIFAR-10 in memory with the usual crop and flip; `valid` is the test split"
-    _whole(0, seed=seed)
+    check_wholes(0, seed=seed)
     if download: _fetch_cifar(path or data_home())
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
     xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check))
@@ -763,7 +758,7 @@ def draw_canvases(
 )->Canvases:
     """Set whole digits among distractors. Without objects the labels are -1,
     the masks empty"""
-    _whole(0, n=n, objects=objects); _whole(1, size=size, digit=digit)
+    check_wholes(0, n=n, objects=objects); check_wholes(1, size=size, digit=digit)
     if objects>10: raise ValueError(f'objects={objects}: there are ten digits, and each is on a canvas once')
     rng,y,big = np.random.RandomState(seed), np.asarray(y), _enlarge(x, digit)
     canvas = np.zeros((n,size,size), 'uint8')
@@ -796,7 +791,7 @@ def canvases(
     """Digits among distractors, with masks and boxes; `valid` is made of test
     digits only"""
     if objects==0: raise ValueError('canvases to train on need objects>=1; draw_canvases(objects=0) makes empty ones')
-    _whole(1, objects=objects, n=n, n_test=n_test, channels=channels); _whole(0, seed=seed)
+    check_wholes(1, objects=objects, n=n, n_test=n_test, channels=channels); check_wholes(0, seed=seed)
     xt,yt,xv,yv = digit_tensors()
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
     t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv, yv, n_test, seed=[seed,1], **kw)
@@ -982,7 +977,7 @@ def imagenet(
     **kwargs # For `ImageDataLoaders.from_dblock`: val_bs, shuffle, ...
 )->DataLoaders:
     "Any set in ImageNet's folder layout through fastai's image pipeline"
-    _whole(1, bs=bs, size=size)
+    check_wholes(1, bs=bs, size=size)
     d = _folder(path, ('imagenet',), _imagenet_help)
     _check_imagenet(d)
     (t,_,vocab),(v,_,_) = [class_files(d/s, help=_imagenet_help) for s in ('train','val')]
@@ -991,7 +986,7 @@ def imagenet(
                       item_tfms=[RandomResizedCrop(size, min_scale=.08), FlipItem()],
                       batch_tfms=Normalize.from_stats(*imagenet_stats))
     return ImageDataLoaders.from_dblock(block, t+v, path=d, bs=bs, num_workers=num_workers,
-                                        device=_device(device), **kwargs)
+                                        device=a_device(device), **kwargs)
 
 # %% ../nbs/02_data.ipynb #7bbecb21
 DATASETS = dict(digits=digits, canvases=canvases, cifar10=cifar10, voc=voc, imagenet=imagenet)

@@ -12,14 +12,13 @@ import math, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
-from .activations import (Measure, _default_dl, _feed, _fit_labels,
-                                    _model_of, _n_images, _plain_data, _split_batch)
+from .checks import check_number, check_whole
 from .gate import plain
-from .models import _logits, _restore, _state, _untouched
-from .mutual_info import _number, _whole
+from .passes import bare_model, default_dl, feed, fit_labels, n_images, plain_data, split_batch
+from .place import logits_of, restore_state, state_of, untouched
+from .results import Measure
 
 # %% ../nbs/09a_faithfulness.ipynb #bb400d87
 def check_maps(
@@ -46,9 +45,9 @@ def _check_images(x, y):
 
 def _check_classes(model, x, y):
     "One image through the model: are `y` among its classes?"
-    with _untouched(model): z = _logits(model(x[:1]))
+    with untouched(model): z = logits_of(model(x[:1]))
     if z is not None: z = z.expand(len(y), -1)
-    _fit_labels(z, y)
+    fit_labels(z, y)
 
 def _make_maps(fn, model, x, y, bs, name='maps'):
     "`fn` on parts of at most `bs` images, in evaluation mode"
@@ -58,7 +57,7 @@ def _make_maps(fn, model, x, y, bs, name='maps'):
 # %% ../nbs/09a_faithfulness.ipynb #b8f719d4
 def random_maps(seed:int=0):  # Function of (model, x, y)
     "Random numbers, the same for every model"
-    _whole('seed', seed)
+    check_whole('seed', seed)
     def maps(model, x, y):
         g = torch.Generator().manual_seed(seed)
         return torch.rand(len(x), *x.shape[2:], generator=g).to(x.device)
@@ -68,7 +67,7 @@ def centre_maps(
     sigma:float=.25 # Standard deviation, as a share of height and width
 ): # Function of (model, x, y)
     "A blob in the middle of every image"
-    _number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
+    check_number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
     def maps(model, x, y):
         v,h = (((torch.arange(n, device=x.device) + .5)/n - .5)**2 for n in x.shape[2:])
         return torch.exp(-(v[:,None] + h)/(2*sigma**2)).expand(len(x), -1, -1)
@@ -99,7 +98,7 @@ def blurred(
 )->Tensor: # [B,C,H,W]
     """Images without their details; beyond the border there is nothing, and the
     weights sum to 1"""
-    _number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
+    check_number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
     h,w = x.shape[2:]
     return _blur_matrix(h, sigma*h, x) @ x @ _blur_matrix(w, sigma*w, x).T
 
@@ -126,13 +125,13 @@ def _one_part(model, start, end, y, rank, i, n, score):
     """Scores of the images `i` with their first `n` pixels from `end`, the others
     from `start`"""
     z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
-    return SCORES[score](_logits(model(z))).gather(1, y[i][:,None])[:,0]
+    return SCORES[score](logits_of(model(z))).gather(1, y[i][:,None])[:,0]
 
 def _curve(model, start, end, y, rank, steps, bs, score):
     "Scores [B,steps+1] on the way from `start` to `end`"
     n = (torch.arange(steps+1, device=rank.device)*rank[0].numel()/steps).round().long()
     at = torch.cartesian_prod(torch.arange(len(y), device=rank.device), n)
-    with _untouched(model):
+    with untouched(model):
         ps = [_one_part(model, start, end, y, rank, *o.T, score) for o in at.split(bs)]
     return torch.cat(ps).view(len(y), -1)
 
@@ -153,7 +152,7 @@ def insertion_deletion(
     _check_images(x, y)
     if score not in SCORES:
         raise ValueError(f'score={score!r}: use one of {", ".join(SCORES)}')
-    steps,bs,seed = _whole('steps', steps, 1),_whole('bs', bs, 1),_whole('seed', seed)
+    steps,bs,seed = check_whole('steps', steps, 1),check_whole('bs', bs, 1),check_whole('seed', seed)
     _check_classes(model, x, y)
     rank,empty = pixel_rank(check_maps(maps, x), seed),empty_images(x, base)
     return tuple(_curve(model, *o, y, rank, steps, bs, score) for o in ((empty, x), (x, empty)))
@@ -168,12 +167,12 @@ def _some(learn, dl, n):
     (x,y) stays as it is"""
     if isinstance(dl, (tuple,list)):
         x,y = (torch.as_tensor(o) for o in dl); _check_images(x, y); return x,y
-    dl,n = _default_dl(learn, dl),_whole('n', n, 1)
-    xs,ys,start,N = [],[],0,_n_images(dl)
+    dl,n = default_dl(learn, dl),check_whole('n', n, 1)
+    xs,ys,start,N = [],[],0,n_images(dl)
     want = set(range(n)) if not N else {int(i*N/min(n, N)) for i in range(min(n, N))}
-    with _plain_data(dl) as dl:
+    with plain_data(dl) as dl:
         for b in dl:
-            (x,),y = _split_batch(b)
+            (x,),y = split_batch(b)
             at = [i for i in range(len(x)) if start+i in want]
             xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device))
             start += len(x)
@@ -194,10 +193,10 @@ def _named(maps):
 
 def _setup(learn, dl, n, maps):
     "What both checks need: network, images and labels on its device, functions"
-    model,maps = _model_of(learn),_named(maps)
+    model,maps = bare_model(learn),_named(maps)
     x,y = _some(learn, dl, n)
     p = next(model.parameters(), x)
-    (x,),(y,) = _feed([x], p.device, p.dtype),_feed([y], p.device, None)
+    (x,),(y,) = feed([x], p.device, p.dtype),feed([y], p.device, None)
     return model, x, y, maps
 
 # %% ../nbs/09a_faithfulness.ipynb #c32bedf1
@@ -236,8 +235,8 @@ def faithfulness(
     """Insertion and deletion of maps, beside those of a random map and of a blob
     in the middle"""
     model,x,y,maps = _setup(learn, dl, n, maps)
-    bs = _whole('bs', bs, 1)
-    with _untouched(model):
+    bs = check_whole('bs', bs, 1)
+    with untouched(model):
         ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
     cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed)) for k,
         m in ms.items()}
@@ -281,7 +280,7 @@ def keep_weights(model:nn.Module):
     "Afterwards `model` is what it was before, bit for bit, also after an error"
     ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(), p.requires_grad)
         for p in model.parameters()]
-    saved = _state(model)
+    saved = state_of(model)
     try: yield model
     finally:
         with torch.no_grad():
@@ -289,7 +288,7 @@ def keep_weights(model:nn.Module):
                 p.copy_(w); p.requires_grad_(req)
                 if g is not None: g.copy_(old)
                 p.grad = g
-        _restore(saved)
+        restore_state(saved)
 
 # %% ../nbs/09a_faithfulness.ipynb #80395fa2
 def _shuffle(m, g):
@@ -315,7 +314,7 @@ def randomise(
     seed:int=0
 ):
     "Make the weights of modules random, in place"
-    g = torch.Generator().manual_seed(_whole('seed', seed))
+    g = torch.Generator().manual_seed(check_whole('seed', seed))
     if by not in RANDOM: raise ValueError(f"by={by!r}: use {' or '.join(map(repr, RANDOM))}")
     with torch.no_grad():
         for m in modules: RANDOM[by](m, g)
@@ -361,7 +360,7 @@ def ssim(
     """Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over
     square windows with equal weights"""
     a,b = _pair(a, b)
-    w = min(_whole('window', window, 2), *a.shape[1:])
+    w = min(check_whole('window', window, 2), *a.shape[1:])
     if w < 2: raise ValueError(f'maps of {tuple(a.shape[1:])} pixels have no structure to compare')
     pool = lambda o: F.avg_pool2d(o[:,None], w, 1)[:,0]
     a,b = (_unit(o.double()) for o in (a, b))
@@ -442,15 +441,15 @@ def sanity(
     """Are maps other ones when the weights are random? (Adebayo et al. 2018);
     the network is left as it was"""
     model,x,y,maps = _setup(learn, dl, n, maps)
-    names,bs,seed = _check_sanity(model, order, by, layers),_whole('bs', bs, 1),_whole('seed', seed)
+    names,bs,seed = _check_sanity(model, order, by, layers),check_whole('bs', bs, 1),check_whole('seed', seed)
     _check_classes(model, x, y)
     make = lambda: {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
-    with _untouched(model), keep_weights(model):
+    with untouched(model), keep_weights(model):
         was,accs = make(),[]
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
             for k,m in make().items(): out[k].append(_likeness(was[k], m, absolute))
-            z = torch.cat([_logits(model(o)) for o in x.split(bs)])
+            z = torch.cat([logits_of(model(o)) for o in x.split(bs)])
             accs.append(_is_right(z, y).float().mean().item())
     # one image has no other
     for k,m in was.items():

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['TECHNIQUES', 'VARIANTS', 'BASELINES', 'resize', 'top_mask', 'cam', 'gradcam', 'cam_map', 'activmap',
-           'filter_thresholds', 'blur', 'gradmap', 'GradmapCost', 'gradmap_cost', 'filter_map', 'filter_gradmap',
-           'object_masks', 'iou', 'activmap_iou', 'FilterScores', 'filter_scores', 'ImageScores', 'image_scores',
-           'pointing', 'energy', 'centred_box', 'Localization', 'localize', 'Table2', 'table2', 'sweep_top', 'IoUCurve',
-           'iou_curve', 'heat_and_mask', 'last_map', 'take_images', 'draw_map', 'show_maps']
+           'stream_quantile', 'filter_thresholds', 'blur', 'gradmap', 'GradmapCost', 'gradmap_cost', 'filter_map',
+           'filter_gradmap', 'object_masks', 'iou', 'activmap_iou', 'FilterScores', 'filter_scores', 'ImageScores',
+           'image_scores', 'pointing', 'energy', 'centred_box', 'Localization', 'localize', 'Table2', 'table2',
+           'sweep_top', 'IoUCurve', 'iou_curve', 'heat_and_mask', 'last_map', 'take_images', 'draw_map', 'show_maps']
 
 # %% ../nbs/09_localization.ipynb #29501da4
 import math, time, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from fastcore.basics import patch
 from functools import lru_cache
 from torch import Tensor
-from .activations import Measure, Quantiles, class_means, head_weights
-from .activations import _as_picture, _bar, _check_range, _class_numbers
-from .activations import _default_dl, _descend, _feed, _few, _first_images
-from .activations import _from_key, _model_of, _n_classes, _n_images, _names
-from .activations import _place, _plain_data, _rank, _refine, _tensor
-from .models import Place, _close, _logits, _untouched
-from .mutual_info import _number, _threads, _whole
-from .results import ResultTable
-from .specificity import _quiet, _rows
+from .activations import as_picture, descend, from_key, place_of_quantile, Quantiles, refine
+from .checks import check_known, check_number, check_range, check_share, check_whole, class_means
+from .checks import class_numbers, count_classes, finite_tensor, listed, real_tensor
+from .mutual_info import n_threads
+from .passes import bare_model, class_names, default_dl, evaluating, feed, first_images
+from .activations import head_weights
+from .passes import n_images, place_in, plain_data, rows_of, with_bar
+from .place import logits_of, Place, untouched
+from .results import Measure, ResultTable
 
 # %% ../nbs/09_localization.ipynb #95f06240
 def _size(size):
@@ -36,40 +36,21 @@ def _size(size):
         if H > 0 and W > 0: return H,W
     raise ValueError(f'size={size!r}: pass the height and width of the images in pixels')
 
-def _real(o, what, dims):
-    "A plain floating tensor of finite numbers with one of `dims` dimensions, or a `ValueError`"
-    want = f'{" or ".join(map(str, dims))} dimensions'
-    t = _tensor(o, what, f'a tensor with {want}')
-    if t.ndim not in dims or not t.numel():
-        raise ValueError(f'{what} must have {want}, none of them empty, got shape {tuple(t.shape)}')
-    t = t if t.dtype in (torch.float32,torch.float64) else t.float()
-    lo,hi = t.aminmax()
-    if lo >= -1e30 and hi <= 1e30: return t
-    raise ValueError(f'{what} holds NaN or infinity (or numbers beyond 1e30): check the images and the weights')
-
 def resize(
     maps, # [...,h,w]
     size # Pixels: (H,W), or one number for both
 )->Tensor: # [...,H,W] floating
     """Bilinear interpolation to the size of the images (App. G): pixel centres,
     edges held"""
-    m,size = _real(maps, 'the map', (2,3,4)),_size(size)
+    m,size = finite_tensor(maps, 'the map', (2,3,4)),_size(size)
     r = F.interpolate(m.reshape(1, -1, *m.shape[-2:]), size=size, mode='bilinear', align_corners=False)
     return r.reshape(*m.shape[:-2], *size)
 
 # %% ../nbs/09_localization.ipynb #79ee584b
-def _known(v, names, what):
-    "`v` if it is one of `names`, else a `ValueError` with what it may have meant"
-    if v in list(names): return v
-    raise ValueError(f'{what}={v!r}: use {", ".join(map(repr, names))}{_close(str(v).lower(), names)}')
-
-def _check_share(v, name, of='the pixels'):
-    _number(name, v, lambda v: 0 <= v <= 1, f'pass a share of {of} from 0 to 1')
-
 def _place_value(v, top):
     """Of each row of v [...,P] the value at place floor(top*P) from the largest,
     which is place 0"""
-    _check_share(top, 'top')
+    check_share(top, 'top')
     P = v.shape[-1]
     r = min(math.floor(round(top*P, 6)), P-1)
     return v.kthvalue(P-r, dim=-1).values
@@ -81,7 +62,7 @@ def top_mask(
 )->Tensor: # bool [...,H,W]
     """The pixels with the `top` largest values of each map (App. H.2); with >= all
     that equal the last one are in"""
-    h = _real(heat, 'the map', (2,3,4))
+    h = finite_tensor(heat, 'the map', (2,3,4))
     t = _place_value(h.flatten(-2), top)[...,None,None]
     return h > t if strict else h >= t
 
@@ -91,7 +72,7 @@ def cam(
     w # Their weights for each image's class [B,K], e.g. W[y]
 )->Tensor: # [B,h,w]
     "The class activation map: the sum of all filters' maps, weighted (App. G, H.2)"
-    A,w = _real(A, 'A', (4,)),_real(w, 'w', (2,))
+    A,w = finite_tensor(A, 'A', (4,)),finite_tensor(w, 'w', (2,))
     if w.shape != A.shape[:2]:
         raise ValueError(f'w must be {list(A.shape[:2])}, a weight for each image and filter, got {list(w.shape)}: pass W[y]')
     return torch.einsum('bkhw,bk->bhw', A, w.to(A))
@@ -101,16 +82,16 @@ def cam(
 def _still(learn, x, layer=None):
     """The bare model in evaluation mode for a while, its inputs and the place of the
     last map"""
-    model,(x,*more) = _model_of(learn),x if isinstance(x, (tuple,list)) else (x,)
-    x = _tensor(x, 'images', '[B,ch,H,W]')
+    model,(x,*more) = bare_model(learn),x if isinstance(x, (tuple,list)) else (x,)
+    x = real_tensor(x, 'images', '[B,ch,H,W]')
     if x.ndim != 4 or not x.numel():
         raise ValueError(f'images must be [B,ch,H,W], none of them empty, got shape {tuple(x.shape)}')
     p = next(model.parameters(), torch.zeros(()))
     if any(o.is_inference() for o in model.parameters()):
         raise ValueError('the weights were made under torch.inference_mode(), which allows no gradients: build or load the model outside of it')
-    with _untouched(model):
-        xs = tuple(o.clone() if isinstance(o, Tensor) else o for o in _feed((x,*more), p.device, p.dtype))
-        try: place = layer if isinstance(layer, Place) and layer.K else _place(model, xs, layer)
+    with untouched(model):
+        xs = tuple(o.clone() if isinstance(o, Tensor) else o for o in feed((x,*more), p.device, p.dtype))
+        try: place = layer if isinstance(layer, Place) and layer.K else place_in(model, xs, layer)
         except RuntimeError as e:
             raise ValueError(f"the network can't take images {list(x.shape)}: {str(e).splitlines()[0]}") from None
         yield model,xs,place
@@ -120,15 +101,15 @@ def _class_of(y, z):
     if y is None:
         if z.isfinite().all(): return z.argmax(1)
         raise ValueError('the class scores hold NaN or infinity, so no class is predicted: check the images and the weights')
-    y = _class_numbers([y]*len(z) if np.ndim(y)==0 else y)
+    y = class_numbers([y]*len(z) if np.ndim(y)==0 else y)
     if len(y) != len(z):
         raise ValueError(f'{len(y)} classes for {len(z)} images: pass one for each, or one number')
-    if len(y): _check_range(y, z.shape[1])
+    if len(y): check_range(y, z.shape[1])
     return y.to(z.device)
 
 def _scores(out):
     "Class scores [B,C] in what the model gives, or a `ValueError`"
-    if (z := _logits(out)) is not None: return z
+    if (z := logits_of(out)) is not None: return z
     raise ValueError("the model doesn't give class scores [B,C]")
 
 # %% ../nbs/09_localization.ipynb #7c3db141
@@ -210,7 +191,7 @@ def _cam_weights(model, layer=None, xb=None):
 # %% ../nbs/09_localization.ipynb #a35dca97
 def _above(A, thresholds):
     "A - threshold, [B,K,h,w]"
-    A,t = _real(A, 'A', (4,)),_real(thresholds, 'thresholds', (1,2))
+    A,t = finite_tensor(A, 'A', (4,)),finite_tensor(thresholds, 'thresholds', (1,2))
     if t.shape[-1] != A.shape[1] or (t.ndim==2 and len(t) != len(A)):
         raise ValueError(f'thresholds must be [{A.shape[1]}], one for each filter, got {list(t.shape)}')
     return A - t.to(A)[...,None,None]
@@ -230,12 +211,12 @@ class _Maps:
     """The last maps over a loader: `self(fn)` calls fn(A, scores, labels) for each
     batch. Few maps are kept for the next call"""
     def __init__(self, learn, dl=None, layer=None, device=None, max_mb=512):
-        self.learn,self.dl = learn,_default_dl(learn, dl)
+        self.learn,self.dl = learn,default_dl(learn, dl)
         self.place,self.device = layer,device
         self.max_mb,self.kept,self.n = max_mb,None,0
     def find(self, model, xs):
         if not (isinstance(self.place, Place) and self.place.K):
-            self.place = _place(model, xs, self.place)
+            self.place = place_in(model, xs, self.place)
         return self.place
     def run(self, model, xs, y): return _last_map(model, xs, self.find(model, xs))
 
@@ -244,8 +225,8 @@ class _Maps:
 def __call__(self:_Maps, fn):
     if self.kept is not None: return [fn(*o) for o in self.kept]
     kept,mb,self.n = [],0,0
-    with _quiet(self.learn, self.dl, self.device) as (model,batches):
-        for xs,y in _bar(batches(), _n_batches(self.dl)):
+    with evaluating(self.learn, self.dl, self.device) as (model,batches):
+        for xs,y in with_bar(batches(), _n_batches(self.dl)):
             A,z = self.run(model, xs, y)
             mb,self.n = mb + A.numel()*A.element_size()/2**20,self.n+len(y)
             self.size = tuple(xs[0].shape[-2:])
@@ -260,20 +241,20 @@ def _n_batches(dl):
     with suppress(TypeError, NotImplementedError): return len(dl)
 
 # %% ../nbs/09_localization.ipynb #d138e280
-def _stream_quantile(each, q, method='top', exact=True):
+def stream_quantile(each, q, method='top', exact=True):
     """Quantile q of each filter's numbers [K], or quantiles [K,Q]; `each(fn)` calls fn(maps) for every
     batch and can be repeated"""
     sketch = Quantiles()
     each(sketch.add)
     if not exact: return sketch(q, method).cpu()
     hist,left = sketch.hist.cpu(),32-sketch.bits
-    rank = _rank(q, sketch.n, method).expand(len(hist), -1)
-    d,below,here = _descend(hist[:,None].expand(-1, rank.shape[1], -1), rank)
+    rank = place_of_quantile(q, sketch.n, method).expand(len(hist), -1)
+    d,below,here = descend(hist[:,None].expand(-1, rank.shape[1], -1), rank)
     while left:
         rank,s = rank-below,min(10, left)
-        digit,below,here = _descend(_refine(each, d, left, s), rank)
+        digit,below,here = descend(refine(each, d, left, s), rank)
         d,left = d << s | digit,left-s
-    return _from_key(d)[:,0] if np.ndim(q)==0 else _from_key(d)
+    return from_key(d)[:,0] if np.ndim(q)==0 else from_key(d)
 
 # %% ../nbs/09_localization.ipynb #36f46c76
 def filter_thresholds(
@@ -293,10 +274,10 @@ def filter_thresholds(
     return _thresholds(learn if isinstance(learn, _Maps) else _Maps(learn, dl, layer, device, max_mb), top, at, exact)
 
 def _thresholds(maps, top=.3, at='grid', exact=True):
-    _known(at, ('grid','resized'), 'at')
-    for t in np.ravel(top): _check_share(t, 'top', 'the values')
+    check_known(at, ('grid','resized'), 'at')
+    for t in np.ravel(top): check_share(t, 'top', 'the values')
     def each(fn): maps(lambda A,z,y: [fn(a) for a in ([A] if at=='grid' else _resized(A, maps.size))])
-    return _stream_quantile(each, 1-top if np.ndim(top)==0 else [1-t for t in top], exact=exact)
+    return stream_quantile(each, 1-top if np.ndim(top)==0 else [1-t for t in top], exact=exact)
 
 def _resized(A, size, most=2**20):
     "The numbers of the resized maps [1,K,n], at most `most` at a time"
@@ -323,7 +304,7 @@ def blur(
     radius:float=None
 )->Tensor: # [...,H,W]
     "Gaussian blur; the image is mirrored at its border pixels"
-    m = _real(maps, 'the map', (2,3,4))
+    m = finite_tensor(maps, 'the map', (2,3,4))
     _check_blur(sigma, radius)
     H,W = m.shape[-2:]
     r = math.floor((4*sigma if radius is None else radius)*W + .5)
@@ -350,14 +331,14 @@ def _filters(filters, K, seed=0):
         if filters not in range(1, K+1):
             raise ValueError(f'filters={filters}: the layer has {K}; pass a number from 1 on, or a list')
         return sorted(np.random.RandomState(seed).permutation(K)[:filters].tolist())
-    ks = _tensor(filters, 'filters', 'filter numbers').flatten().tolist()
+    ks = real_tensor(filters, 'filters', 'filter numbers').flatten().tolist()
     if ks and all(k in range(K) for k in ks): return [int(k) for k in ks]
-    raise ValueError(f'filters must be numbers from 0 to {K-1}, got {_few(ks)}')
+    raise ValueError(f'filters must be numbers from 0 to {K-1}, got {listed(ks)}')
 
 # %% ../nbs/09_localization.ipynb #17745156
 def _gradmaps(model, xs, place, ks, sigma=5/128, radius=None, chunk=16):
     if chunk not in range(1, 10**6): raise ValueError(f'chunk={chunk!r}: pass how many images a backward pass has, 1 or more')
-    cut = [_rows(xs, slice(i, i+chunk)) for i in _bar(range(0, len(xs[0]), chunk))]
+    cut = [rows_of(xs, slice(i, i+chunk)) for i in with_bar(range(0, len(xs[0]), chunk))]
     s = torch.cat([_saliency(model, o, place, ks) for o in cut])
     moment = s.square().mean((2,3), keepdim=True).sqrt()
     return blur(s/moment.clamp_min(torch.finfo(s.dtype).tiny), sigma, radius)
@@ -404,14 +385,14 @@ def gradmap_cost(
     layer=None, chunk:int=16
 )->GradmapCost:
     "Time a few GradMaps and tell what all of them would take"
-    dl = _default_dl(learn, dl)
-    with _still(learn, _first_images(dl), layer) as (model,xs,place):
-        xs,ks,dev = _rows(xs, slice(0, chunk)),_filters(filters, place.K),xs[0].device
+    dl = default_dl(learn, dl)
+    with _still(learn, first_images(dl), layer) as (model,xs,place):
+        xs,ks,dev = rows_of(xs, slice(0, chunk)),_filters(filters, place.K),xs[0].device
         few = ks[:4]
         def once(): _gradmaps(model, xs, place, few, chunk=chunk).sum().item()
         once(); start = time.perf_counter(); once()
         each = (time.perf_counter()-start)/len(few)/len(xs[0])
-    return GradmapCost(_n_images(dl) or 0, len(ks), each, str(dev.type))
+    return GradmapCost(n_images(dl) or 0, len(ks), each, str(dev.type))
 
 # %% ../nbs/09_localization.ipynb #f31801fd
 def filter_map(
@@ -430,7 +411,7 @@ def _of_filters(A, ks): return A[torch.arange(len(A)),ks.to(A.device)]
 
 def _filter_for(k, y, z, K):
     "The filter of each image [B]"
-    ks = _tensor([k]*len(z) if np.ndim(k)==0 else k, 'k', 'a filter number, or one for each class [C]').cpu()
+    ks = real_tensor([k]*len(z) if np.ndim(k)==0 else k, 'k', 'a filter number, or one for each class [C]').cpu()
     if bad := [v for v in ks.flatten().tolist() if v not in range(K)]:
         raise ValueError(f'filter {bad[0]}: the layer has {K}, numbered from 0')
     if np.ndim(k) and ks.shape != z.shape[1:]:
@@ -446,7 +427,7 @@ def filter_gradmap(model, x, y=None, k=0, layer=None, sigma=5/128, radius=None, 
         ks = _filter_for(k, y, _scores(m(*xs)), place.K)
     out = torch.empty(len(ks), *xs[0].shape[-2:], device=xs[0].device)
     for k in ks.unique().tolist():
-        out[ks==k] = gradmap(model, _rows(xs, (ks==k).to(xs[0].device)), [k], place, sigma, radius, chunk)[:,0].to(out)
+        out[ks==k] = gradmap(model, rows_of(xs, (ks==k).to(xs[0].device)), [k], place, sigma, radius, chunk)[:,0].to(out)
     return out
 
 # %% ../nbs/09_localization.ipynb #9c62f0b9
@@ -457,9 +438,9 @@ def object_masks(
 )->Tensor: # bool [N,H,W]; several objects of an image are united
     "Masks of the objects; `ValueError` for another size and for values that are no mask's"
     if isinstance(masks, (list,tuple)):
-        masks = [_tensor(m, 'masks', '[H,W]') for m in masks]
+        masks = [real_tensor(m, 'masks', '[H,W]') for m in masks]
         if len({m.shape for m in masks})==1: masks = torch.stack(masks)
-    m = _tensor(masks, 'masks', '[N,H,W] of one size')
+    m = real_tensor(masks, 'masks', '[N,H,W] of one size')
     if m.ndim==4 and m.shape[-1]==1: m = m[...,0]
     last = m.ndim==4 and m.shape[1] > m.shape[-1] in (3,4)          # colours
     if m.ndim not in (3,4) or not m.numel() or last:
@@ -484,7 +465,7 @@ def _marked(m, object=255):
         m = (255*m).round()
         vals = set(m.unique().tolist())
     if odd := sorted(v for v in vals if v%1 or (object in (128,255) and v not in (0,128,255))):
-        raise ValueError(f'masks must hold 0 and {object} (and 128 for others of the class), but {_few(odd)} is in them: '
+        raise ValueError(f'masks must hold 0 and {object} (and 128 for others of the class), but {listed(odd)} is in them: '
                          "object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
     return m == object
 
@@ -507,7 +488,7 @@ def iou(
     max_mb:float=64 # Memory for the pixels as numbers
 )->Tensor: # [B,F] or [B] float32; NaN for an image without object; 0 for an empty mask
     "Intersection over union (App. H.1), intersections as matrix products"
-    m = _tensor(masks, 'masks', 'masks [B,F,H,W]')
+    m = real_tensor(masks, 'masks', 'masks [B,F,H,W]')
     if m.ndim==3: return iou(m[:,None], objects, max_mb)[:,0]
     if m.ndim != 4 or not m.numel():
         raise ValueError(f'masks must be [B,F,H,W] or [B,H,W], none of them empty, got shape {tuple(m.shape)}')
@@ -588,7 +569,7 @@ def _counts_by_row(D, o, strict, threads):
     tabs,f = _tables(h, w, H, W),_compiled()
     def one(i):
         f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs, W/w, strict, out[i])
-    with ThreadPoolExecutor(_threads(threads)) as ex: list(ex.map(one, range(B)))
+    with ThreadPoolExecutor(n_threads(threads)) as ex: list(ex.map(one, range(B)))
     return torch.from_numpy(out).float()
 
 # %% ../nbs/09_localization.ipynb #70480393
@@ -622,17 +603,17 @@ def activmap_iou(
 def _scored(iou, labels, n_classes=None, skip_empty=False):
     """IoU as float64 [N,F], labels, C and images a class, without the images that
     have no object; or a `ValueError`"""
-    v,y = _tensor(iou, 'iou', 'numbers [N] or [N,F]').double().cpu(),_class_numbers(labels).cpu()
+    v,y = real_tensor(iou, 'iou', 'numbers [N] or [N,F]').double().cpu(),class_numbers(labels).cpu()
     v = v[:,None] if v.ndim==1 else v
     if v.ndim != 2 or len(v) != len(y):
         raise ValueError(f'iou of shape {list(v.shape)} for {len(y)} labels: one row for each image')
-    C,none = _n_classes(y, n_classes),v.isnan()
+    C,none = count_classes(y, n_classes),v.isnan()
     keep = ~none.all(1)
     if none[keep].any() or not ((v >= 0) & (v <= 1) | none).all():
         raise ValueError('iou must hold shares from 0 to 1, or NaN in the whole row of an image without object')
     n = torch.bincount(y[keep], minlength=C)
     if (n==0).any() and not skip_empty:
-        raise ValueError(f'class {_few((n==0).nonzero().flatten().tolist())} has no '
+        raise ValueError(f'class {listed((n==0).nonzero().flatten().tolist())} has no '
                          'image with an object, so nothing is known of it: add '
                          'some, or pass skip_empty=True to leave it blank')
     return v[keep],y[keep],C,n
@@ -650,14 +631,14 @@ def _class_max(v, y, C):
 
 def _hits(iou, n, strict=False):
     "1 where the IoU reaches n, 0 elsewhere, NaN stays"
-    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
+    check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
     return torch.where(iou.isnan(), iou, (iou > n if strict else iou >= n).to(iou))
 
 # %% ../nbs/09_localization.ipynb #8bb2b1af
 def _focus(ap, iou, ties='iou'):
     """Of each row of ap [F,C] the class of the largest; among equals that of the
     largest IoU, or the first"""
-    _known(ties, ('iou','first'), 'ties')
+    check_known(ties, ('iou','first'), 'ties')
     a,b = ap.nan_to_num(-1).numpy(),iou.nan_to_num(-1).numpy()
     best = a == a.max(1, keepdims=True)
     return torch.from_numpy((np.where(best, b, -2) if ties=='iou' else best).argmax(1))
@@ -690,13 +671,13 @@ def filter_scores(
 )->FilterScores:
     "IoU and AP of every filter on every class, and each filter's class c* (App. H.1)"
     v,y,C,images = _scored(iou, labels, n_classes, skip_empty)
-    mean = _class_mean if _known(over, ('mean','max'), 'over')=='mean' else _class_max
+    mean = _class_mean if check_known(over, ('mean','max'), 'over')=='mean' else _class_max
     i,a = mean(v, y, C),_class_mean(_hits(v, n, strict), y, C)
     focus = _focus(a, i, ties) if focus is None else _given_focus(focus, v.shape[1], C)
     return FilterScores(i, a, focus, n, _vocab(vocab, C), images)
 
 def _given_focus(focus, K, C):
-    f = _class_numbers(getattr(focus, 'focus', focus)).cpu()
+    f = class_numbers(getattr(focus, 'focus', focus)).cpu()
     if len(f)==K and 0 <= f.min() and f.max() < C: return f
     raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each filter')
 
@@ -795,7 +776,7 @@ def _shares(w, o):
 
 def _heat(heat, objects):
     "Heat as [B,F,P], objects as 0 and 1 [B,H,W], and how to give the result back"
-    h = _real(heat, 'the map', (3,4))
+    h = finite_tensor(heat, 'the map', (3,4))
     o = _objects(objects, h.shape).to(h)
     return (h[:,None] if h.ndim==3 else h).flatten(2),o,lambda r: r[:,0] if h.ndim==3 else r
 
@@ -828,7 +809,7 @@ def centred_box(
     area:float=.3 # Share of the image
 )->Tensor: # bool [H,W]
     "A box in the middle of the image, with the image's proportions"
-    _number('area', area, lambda v: 0 < v <= 1, 'pass the share of the image, above 0 and at most 1')
+    check_number('area', area, lambda v: 0 < v <= 1, 'pass the share of the image, above 0 and at most 1')
     H,W = _size(size)
     m = torch.zeros(H, W, dtype=torch.bool)
     y,x = ((n - max(1, round(n*area**.5)))//2 for n in (H,W))
@@ -843,13 +824,13 @@ VARIANTS = dict(paper   = dict(sigma=5/128,  radius=None,   per_class=None, ap_s
 
 def _options(technique, variant, given):
     "The variant's settings with those given; `ValueError` for names that aren't known"
-    _known(technique, TECHNIQUES, 'technique')
-    _known(variant, VARIANTS, 'variant')
+    check_known(technique, TECHNIQUES, 'technique')
+    check_known(variant, VARIANTS, 'variant')
     if odd := set(given) - set(VARIANTS['paper']):
-        raise ValueError(f'unknown option {_few(sorted(odd))}: there are {", ".join(VARIANTS["paper"])}')
+        raise ValueError(f'unknown option {listed(sorted(odd))}: there are {", ".join(VARIANTS["paper"])}')
     o = {**VARIANTS[variant], **given}
     _check_blur(o['sigma'], o['radius'])
-    _known(o['ties'], ('iou','first'), 'ties')
+    check_known(o['ties'], ('iou','first'), 'ties')
     if o['per_class'] not in (None, *range(1, 10**4)):
         raise ValueError(f"per_class={o['per_class']}: pass how many filters of each class, 1 or more")
     # there the authors' code has >=, too
@@ -892,19 +873,19 @@ def _area(o): return o.flatten(1).float().mean(1)
 
 def _heat_source(learn, dl, technique, layer, of, device, max_mb):
     "`each(fn)` that calls fn(A, heat on the grid, labels), and the `_Maps` behind it"
-    _known(of, ('label','prediction'), 'of')
+    check_known(of, ('label','prediction'), 'of')
     if technique=='gradcam':
         m = _GradMaps(learn, dl, layer, device, max_mb)
         m.of = of
         return m,lambda fn: m(lambda A,w,y: fn(A, cam(A, w), y))
-    m,W = _Maps(learn, dl, layer, device, max_mb),_cam_weights(learn, layer, _first_images(_default_dl(learn, dl)))
+    m,W = _Maps(learn, dl, layer, device, max_mb),_cam_weights(learn, layer, first_images(default_dl(learn, dl)))
     return m,lambda fn: m(lambda A,z,y: fn(A, cam(A, W.to(A)[_class_of(y if of=='label' else None, z)]), y))
 
 # %% ../nbs/09_localization.ipynb #7575bbd1
 def _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed):
     "CAM or Grad-CAM of every image, and of a random filter"
     m,each = _heat_source(learn, dl, technique, layer, of, device, 0)
-    rng = torch.Generator().manual_seed(_whole('seed', seed))
+    rng = torch.Generator().manual_seed(check_whole('seed', seed))
     def some(A, heat, y):
         o,k = (t.next(len(y), m.size).to(A.device), torch.randint(A.shape[1], (len(y),), generator=rng))
         h,r = (resize(heat, m.size), resize(A[torch.arange(len(y)),k.to(A.device)], m.size))
@@ -929,7 +910,7 @@ def _energy_of(A, o):
 
 def _tally_activmap(t, maps, ks, thresholds, top, at, strict, point):
     "ActivMaps of all filters"
-    th = (_thresholds(maps, top, at) if thresholds is None else _tensor(thresholds, 'thresholds', '[K]'))
+    th = (_thresholds(maps, top, at) if thresholds is None else real_tensor(thresholds, 'thresholds', '[K]'))
     def some(A, z, y):
         o,A_ = t.next(len(y), maps.size).to(A.device),A[:,ks]
         if th.shape != A.shape[1:2]: raise ValueError(f'thresholds must be [{A.shape[1]}], got {list(th.shape)}')
@@ -947,12 +928,12 @@ def _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_
     if tell:
         print(gradmap_cost(learn, dl, filters if top is None else top.shape[1], layer, chunk))
     place,blur_ = None,dict(sigma=opts['sigma'], radius=opts['radius'], chunk=chunk)
-    with _quiet(learn, dl, device) as (model,batches):
-        for xs,y in _bar(batches(), _n_batches(dl)):
+    with evaluating(learn, dl, device) as (model,batches):
+        for xs,y in with_bar(batches(), _n_batches(dl)):
             if place is None:
-                place = _place(model, xs, layer); ks = _filters(filters, place.K, seed)
+                place = place_in(model, xs, layer); ks = _filters(filters, place.K, seed)
             o = t.next(len(y), xs[0].shape[-2:]).to(xs[0].device)
-            run = lambda s,ks: _gradmap_scores(model, _rows(xs, s), o[s], place, ks, max_mb, blur_)
+            run = lambda s,ks: _gradmap_scores(model, rows_of(xs, s), o[s], place, ks, max_mb, blur_)
             rows = [slice(i, i+chunk) for i in range(0, len(y), chunk)]
             if top is None:
                 cols = [torch.cat(c) for c in zip(*(run(s, ks) for s in rows))]
@@ -1062,7 +1043,7 @@ def _columns(self:Localization, v, p, e, other=False):
 @patch
 def _who(self:Localization, who):
     "The columns of the maps themselves, or of a baseline"
-    _known(who, ('maps', *BASELINES), 'who')
+    check_known(who, ('maps', *BASELINES), 'who')
     if who=='maps': return self._columns(self.iou, self.pointing, self.energy)
     if who=='full image': return self._columns(*[self.area]*3)
     if who=='ideal map':
@@ -1133,7 +1114,7 @@ def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
     "A bar for each class, with the baselines as lines"
     ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8), layout='constrained')[1]
     df = self.by_class()
-    _known(column, df.columns, 'column')
+    check_known(column, df.columns, 'column')
     x = np.arange(len(df))
     ax.bar(x, df[column], color=['tab:blue']*(len(df)-1)+['tab:gray'], width=.7, **kw)
     for o,c in zip(BASELINES, ('k','tab:orange','tab:green','tab:red')):
@@ -1176,10 +1157,10 @@ def localize(
     "Score one kind of map against the masks of a data set, with baselines (App. G, H)"
     opts,start = _options(technique, variant, options),time.perf_counter()
     n = n if n is not None else .2 if technique=='gradmap' else .3
-    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
-    _check_share(top, 'top')
-    _known(of, ('label','prediction'), 'of'); _known(at, ('grid','resized'), 'at')
-    dl = _default_dl(learn, dl)
+    check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
+    check_share(top, 'top')
+    check_known(of, ('label','prediction'), 'of'); check_known(at, ('grid','resized'), 'at')
+    dl = default_dl(learn, dl)
     t,extra = _Tally(masks, dl, object),{}
     if technique in ('cam','gradcam'):
         place = _tally_heat(t, learn, dl, technique, layer, of, device, top, strict, seed)
@@ -1192,7 +1173,7 @@ def localize(
         place,ks = _tally_gradmap(t, learn, dl, layer, device, filters, seed, opts, chunk, max_mb, tell)
         extra = {} if opts['per_class'] else dict(filters=ks)
     opts |= dict(variant=variant, top=top, strict=strict, at=at, of=of, object=object)
-    vocab = _names(learn, dl, _count_classes(learn, dl))
+    vocab = class_names(learn, dl, _count_classes(learn, dl))
     return _result(t, technique, n, opts, place, vocab, focus, time.perf_counter()-start, top, extra, skip_empty)
 
 # %% ../nbs/09_localization.ipynb #81c33b74
@@ -1200,7 +1181,7 @@ _NO_OBJECT = 'no image has an object in its mask: check masks= and object='
 
 def _find_filters(maps, filters, seed):
     "Filter numbers, with the layer found on the first images"
-    with _still(maps.learn, _first_images(maps.dl), maps.place) as (_,_,place):
+    with _still(maps.learn, first_images(maps.dl), maps.place) as (_,_,place):
         maps.place = place
     return _filters(filters, place.K, seed)
 
@@ -1209,9 +1190,9 @@ def _count_classes(learn, dl):
     for o in (getattr(learn, 'dls', None), dl, getattr(dl, 'dataset', None)):
         if isinstance(v := getattr(o, 'vocab', None), (list,tuple)) and len(v):
             return len(v)
-    model,p = _model_of(learn),next(_model_of(learn).parameters())
-    with _untouched(model):
-        return _scores(model(*_feed(_first_images(dl), p.device, p.dtype))).shape[1]
+    model,p = bare_model(learn),next(bare_model(learn).parameters())
+    with untouched(model):
+        return _scores(model(*feed(first_images(dl), p.device, p.dtype))).shape[1]
 
 def _result(t, technique, n, opts, place, vocab, focus, seconds, top, extra, skip_empty):
     "A `Localization` of what was tallied, without images that have no object"
@@ -1236,7 +1217,7 @@ class Table2(Measure):
     "Localizations of several trainings, as the paper's Table 2 has them"
     results:dict # Name of a training -> its `Localization`s
     baselines:tuple=('full image',) # Some of `BASELINES`, below each score
-    _rows = 200
+    rows_of = 200
 
 # %% ../nbs/09_localization.ipynb #f9e9e883
 @patch
@@ -1273,7 +1254,7 @@ def table2(
     if not kinds or any(v != next(iter(kinds.values())) for v in kinds.values()):
         raise ValueError('each training needs the same techniques, n and classes in the same order')
     baselines = [baselines] if isinstance(baselines, str) else baselines or ()
-    return Table2(sets, tuple(_known(o, BASELINES, 'baseline') for o in baselines))
+    return Table2(sets, tuple(check_known(o, BASELINES, 'baseline') for o in baselines))
 
 # %% ../nbs/09_localization.ipynb #eacb40ae
 @patch
@@ -1357,12 +1338,12 @@ def iou_curve(
     """Avg-IoU over a sweep of thresholds on two splits; of ActivMaps, thresholds and
     c* come from the training split, too"""
     tops = [round(.05*i, 2) for i in range(1, 20)] if tops is None else [float(o) for o in tops]
-    for t in tops: _check_share(t, 'top')
-    _check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
-    _known(technique, ('cam','gradcam','activmap'), 'technique')
+    for t in tops: check_share(t, 'top')
+    check_share(n, 'n', 'the union that counts as found (AP30: n=.3)')
+    check_known(technique, ('cam','gradcam','activmap'), 'technique')
     if train_dl is None and not hasattr(learn, 'dls'):
         raise ValueError('a model alone has no training split: pass train_dl=')
-    dls = [learn.dls.train if train_dl is None else train_dl,_default_dl(learn, dl)]
+    dls = [learn.dls.train if train_dl is None else train_dl,default_dl(learn, dl)]
     if technique=='activmap':
         a,b = _activmap_curves(learn, dls, tops, object, layer, n, device, max_mb)
     else: a,b = (_heat_curve(learn, o, technique, tops, object, layer, of, device) for o in dls)
@@ -1405,7 +1386,7 @@ def heat_and_mask(
     layer=None, top:float=.3, strict:bool=False, **blur_
 )->tuple: # Heat [B,H,W], mask bool [B,H,W]
     "One map of each image and the region that it segments"
-    if _known(technique, TECHNIQUES, 'technique') in ('cam','gradcam'):
+    if check_known(technique, TECHNIQUES, 'technique') in ('cam','gradcam'):
         h = (cam_map if technique=='cam' else gradcam)(learn, x, y, layer)
         return h,top_mask(h, top, strict)
     if k is None:
@@ -1414,7 +1395,7 @@ def heat_and_mask(
         h = filter_gradmap(learn, x, y, k, layer, **blur_); return h,h > 1
     if thresholds is None:
         raise ValueError('an ActivMap needs thresholds=: make them with filter_thresholds')
-    t = _tensor(thresholds, 'thresholds', '[K]')
+    t = real_tensor(thresholds, 'thresholds', '[K]')
     with _still(learn, x, layer) as (model,xs,place):
         A,z = _last_map(model, xs, place)
         ks = _filter_for(k, y, z, place.K)
@@ -1444,7 +1425,7 @@ def take_images(
     xs,ys,ps,start = {},{},{},0
     wanted = [wanted] if isinstance(wanted, int) else list(wanted)
     if not wanted: raise ValueError('no image is wanted: pass the numbers of some')
-    with _plain_data(dl) as d:
+    with plain_data(dl) as d:
         for b in d:
             p = d.decode(b)[0] if hasattr(d, 'decode') else b[0]
             for i in set(wanted) & set(range(start, start+len(b[0]))):
@@ -1452,7 +1433,7 @@ def take_images(
             start += len(b[0])
             if len(xs) == len(set(wanted)): break
     if missing := [i for i in wanted if i not in xs]:
-        raise ValueError(f'the loader gives {start} images, numbered from 0, but number {_few(missing)} is wanted')
+        raise ValueError(f'the loader gives {start} images, numbered from 0, but number {listed(missing)} is wanted')
     stack = lambda d: torch.stack([torch.as_tensor(d[i]).as_subclass(Tensor) for i in wanted])
     return stack(xs),stack(ys),stack(ps)
 
@@ -1465,9 +1446,9 @@ def draw_map(
     title:str=None
 ):
     "A picture with a map over it and the outlines of its region and of the object"
-    ax.imshow(_as_picture(picture.float()), cmap='gray')
+    ax.imshow(as_picture(picture.float()), cmap='gray')
     if heat is not None:
-        heat = _real(heat, 'the map', (2,)).cpu()
+        heat = finite_tensor(heat, 'the map', (2,)).cpu()
         ax.imshow(heat, cmap='inferno', alpha=.65, vmin=min(0, heat.min().item()))
     for m,c in ((mask,'cyan'), (obj,'red')):
         m = None if m is None else _marked(m).cpu()
@@ -1488,11 +1469,11 @@ def show_maps(
     **kw # For `heat_and_mask`
 ): # Axes
     "Maps of some images: region in cyan; where masks are, object in red and IoU"
-    dl,images = _default_dl(learn, dl),[images] if isinstance(images, int) else list(images)
+    dl,images = default_dl(learn, dl),[images] if isinstance(images, int) else list(images)
     x,y,p = take_images(dl, images)
     h,m = heat_and_mask(learn, x, y, technique, k, thresholds, **kw)
     masks,o = getattr(dl, 'masks', None) if masks is None else masks,[None]*len(images)
-    names = _names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
+    names = class_names(learn, dl, int(max(y.max()+1, len(getattr(dl, 'vocab', [])))))
     titles = [f'{names[c]}' for c in y]
     if masks is not None:
         if len(masks) <= max(images): raise ValueError(f'{len(masks)} masks, but image {max(images)} is asked for: pass one for each')

@@ -14,20 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 import torch
 from fastai.basics import *
-from .activations import class_means
-from .cli import _why
-from .correlation import activation_gate, block_score, c_ic, filter_cosine
-from .correlation import random_mean, random_share
+from .checks import in_one_line, is_number
+from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
+from .files import LOCK, locked, read_json, run_file, safe_name, write_json
 from .gate import l1_density
-from .interpret import CSGInterpretation, _own_recall, _worst_other
+from .interpret import CSGInterpretation, own_recall, worst_other
 from .localization import gradmap_cost
-from .results import _ids, check_rows, manifest, read_manifest, read_results, table
-from .results import results_dir, write_results
-from .train import CSG_ARGS, METHODS, PRESETS, RUN_FILES, Keeper, OutOfTime
-from .train import LOCK, _check_device, _check_seed, _metrics, _model_sha, _never_gated, _number, _preset_of
-from .train import _summary_report, is_finished, keep_pretrained, locked, make_folder, need_whole
-from .train import pair, preset, read_history, read_json, run, run_file, run_manifest, safe_name
-from .train import seed_folders, train, write_json
+from .pretrained import keep_pretrained
+from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, preset, PRESETS
+from .report import model_sha256, never_gated, pair, seed_folders, summary_report
+from .results import manifest, read_manifest, read_results, results_dir, row_ids, write_results
+from .train import check_device, is_finished, Keeper, OutOfTime, preset_of, read_history, RUN_FILES
+from .train import run_manifest, train
 
 # %% ../nbs/12a_runs.ipynb #27f77430
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def work():
     except OutOfTime: tell(late=True)
     except (Exception, KeyboardInterrupt) as e:
         if os.environ.get('CSG_DEBUG'): traceback.print_exc()
-        tell(error=_why(e))
+        tell(error=in_one_line(e))
 
 def _end_with_parent():
     os.read(0, 1)
@@ -65,7 +63,7 @@ def _end_with_parent():
 # %% ../nbs/12a_runs.ipynb #ac822111
 def _do(t, tell):
     "The task `t`"
-    p, say = _preset_of(t), lambda s: tell(say=s)
+    p, say = preset_of(t), lambda s: tell(say=s)
     _use(t['device'])
     d, kw = _folder(t['out'], p, t['seed']), dict(device=t['device'])
     if t['what'] == 'pair': pair(p, t['seed'], t['out'], resume=True, **kw)
@@ -212,7 +210,7 @@ def _removal(o, tail='', masks=None):
     "What classes lose without their own filters, how many are at chance, others' loss"
     r = o.remove() if masks is None else o.remove(*range(o.C), masks=masks)
     own = r.recall().diagonal()[torch.tensor(r.removed) > 0]
-    return {f'own{tail}':_own_recall(r), f'others{tail}':_worst_other(r),
+    return {f'own{tail}':own_recall(r), f'others{tail}':worst_other(r),
             f'chance{tail}':(own <= 1/o.C).double().mean().item()}
 
 def _as_many(std, csg):
@@ -405,14 +403,14 @@ def group_rows(
 def _measured(d, models):
     "Groups that were measured on these networks and whose rows are there; None if the files are of others, or damaged"
     try:
-        there, runs = set(_ids(read_results('measures', d))), read_manifest('measures', d)
+        there, runs = set(row_ids(read_results('measures', d))), read_manifest('measures', d)
         if any(r['settings']['models'] != models for r in runs): return None
         return [r['settings']['group'] for r in runs if set(r['rows']) <= there]
     except (OSError, ValueError, KeyError, TypeError): return None
 
 def _command(m, group):
     "What to type to get a group's rows again"
-    p, q = _preset_of(m), PRESETS.get(m['preset']['name'])
+    p, q = preset_of(m), PRESETS.get(m['preset']['name'])
     p, q = dataclasses.asdict(p), dataclasses.asdict(q) if q else {}
     changed = ', '.join(f'{k}={v!r}' for k,v in p.items() if k in q and v != q[k])
     hyper = f' --hyper "{changed}"' if changed else ''
@@ -437,9 +435,9 @@ def measure_run(
     return d/'measures.csv'
 
 def _measure_groups(d, names, say):
-    models = {o:_model_sha(d, o) for o in METHODS}
+    models = {o:model_sha256(d, o) for o in METHODS}
     m, old, nets = run_manifest(d/'csg'), _measured(d, models), None
-    p = _preset_of(m)
+    p = preset_of(m)
     keys = dict(preset=p.name, model=p.model, seed=m['seed'], balanced=p.balanced)
     for g in [o for o in names if o not in (old or [])]:
         nets = nets or [CSGInterpretation.from_run(d/o) for o in METHODS]
@@ -574,7 +572,7 @@ def side_by_side(
     ks = list(range(seed0, seed0+seeds))
     n, d = n_jobs(jobs, device, 2*seeds), Path(out)/p.name
     if not resume and not fresh: _nothing_there(out, p, ks)
-    if say and (line := _never_gated(p)): say(line)
+    if say and (line := never_gated(p)): say(line)
     task = dict(preset=dataclasses.asdict(p), out=str(out), resume=resume, fresh=fresh,
                 device=device and str(device), measure=measure)
     def after(job):
@@ -592,11 +590,11 @@ def side_by_side(
 def _check_call(seeds, seed0, resume, fresh, budget, measure, threads, device):
     "One clear line for what can't work"
     need_whole(1, seeds=seeds, threads=1 if threads is None else threads)
-    _check_seed(seed0); _check_seed(seed0+seeds-1)
-    _check_device(device)
+    check_seed(seed0); check_seed(seed0+seeds-1)
+    check_device(device)
     if resume and fresh:
         raise ValueError('resume goes on, fresh starts again: pass one of them')
-    if budget is not None and not (_number(budget) and budget > 0):
+    if budget is not None and not (is_number(budget) and budget > 0):
         raise ValueError(f'budget={budget}: pass minutes above 0')
     if num_distrib() > 1:
         raise ValueError('side by side starts its own processes: launch it without torchrun or accelerate')
@@ -618,7 +616,7 @@ def _unlock(out, p, seeds):
 # %% ../nbs/12a_runs.ipynb #e2988e1d
 def _summaries(d):
     "Summary, report and measures over the seeds in `d`, as far as there are any"
-    if list(d.glob('seed*/metrics.json')): _summary_report(d)
+    if list(d.glob('seed*/metrics.json')): summary_report(d)
     if list(d.glob('seed*/measures.csv')): gather(d)
 
 def _unfinished(out, p, seeds):
@@ -725,7 +723,7 @@ def _lends(d, p, seed):
     try: m = run_manifest(d)
     except (ValueError, OSError): return False
     return ((m['method'], m['seed']) == ('std', seed)
-            and _without_gate(_preset_of(m)) == _without_gate(p) and is_finished(d))
+            and _without_gate(preset_of(m)) == _without_gate(p) and is_finished(d))
 
 # %% ../nbs/12a_runs.ipynb #8b818c04
 _SHORT, _FIXED = 'effectiveness, specificity, correlation', 'effectiveness, correlation'

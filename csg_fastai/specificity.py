@@ -11,7 +11,7 @@ __all__ = ['ORDER_COLORS', 'filters_of', 'strongest_filters', 'masked_logits', '
 # %% ../nbs/07_specificity.ipynb #e515fa54
 import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, warnings
 import torch.nn.functional as F
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fastcore.basics import patch
 from matplotlib.ticker import LogLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
@@ -20,32 +20,17 @@ from sklearn.metrics import silhouette_score
 from torch import nn, Tensor
 from contextlib import contextmanager
 from functools import partial
-from .activations import Measure, check_features, class_means
-from .activations import (_check_finite, _check_range, _class_numbers,
-                                    _default_device, _default_dl, _feed, _few)
-from .activations import _model_of, _n_classes, _names, _on, _place, _plain_data, _split_batch, _tensor
+from .checks import check_features, check_finite, check_gate, check_number, check_range, check_whole
+from .checks import class_means, class_numbers, count_classes, listed, real_tensor
 from .gate import density_interval, filter_order, plain
-from .models import _logits, _rel, _untouched
-from .mutual_info import _number, _whole
-
-# %% ../nbs/07_specificity.ipynb #b58abdf3
-def _gate(G, C=None, K=None, what='the gate'):
-    "A gate as float [C,K], or a `ValueError` that says what is wrong with it"
-    G = _tensor(G, what, 'a matrix [classes,filters]')
-    G = G if G.dtype==torch.float64 else G.float()
-    if G.ndim != 2:
-        raise ValueError(f'{what} must be a matrix [classes,filters], got shape {tuple(G.shape)}')
-    if not G.isfinite().all():
-        raise ValueError(f'{what} must be finite, but there is NaN or infinity in it')
-    for have,want,kind in ((G.shape[0], C, 'classes'), (G.shape[1], K, 'filters')):
-        if want not in (None, have):
-            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
-    return G
+from .passes import class_names, default_dl, evaluating, place_in, rows_of
+from .place import logits_of, relative_error
+from .results import Measure
 
 # %% ../nbs/07_specificity.ipynb #e627290b
 def _classes(classes, C):
     "Class numbers as a list, or a `ValueError`"
-    cs = _tensor(classes, 'classes', 'class numbers').flatten().tolist()
+    cs = real_tensor(classes, 'classes', 'class numbers').flatten().tolist()
     if not cs:
         raise ValueError('classes is empty: name at least one class by its number')
     for c in cs:
@@ -59,16 +44,16 @@ def filters_of(
     threshold:float=.5 # A filter belongs to a class if its gate is above
 )->Tensor: # bool [K]; all False for a class that has no filter
     "The filters that the gate gives to any of `classes` (Sec. 4.2)"
-    G = _gate(G)
-    _number('threshold', threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
+    G = check_gate(G)
+    check_number('threshold', threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
     return (G[_classes(classes, len(G))] > threshold).any(0)
 
 # %% ../nbs/07_specificity.ipynb #a4706978
 def _how_many(share, n, K):
     "How many of K filters: `n`, or else a `share` of them, at least one"
     if n is not None:
-        return int(_number('n', n, lambda n: n in range(K+1), f'pass a whole number, there are {K} filters'))
-    return max(1, round(_number('share', share, lambda s: 0 <= s <= 1, 'pass a share of the filters from 0 to 1')*K))
+        return int(check_number('n', n, lambda n: n in range(K+1), f'pass a whole number, there are {K} filters'))
+    return max(1, round(check_number('share', share, lambda s: 0 <= s <= 1, 'pass a share of the filters from 0 to 1')*K))
 
 def strongest_filters(
     features, # [N,K]
@@ -96,7 +81,7 @@ def strongest_filters(
 # %% ../nbs/07_specificity.ipynb #161616a3
 def _masks(masks, K=None):
     "Masks as bool [M,K], or a `ValueError`"
-    m = _tensor(masks, 'masks', 'marks [M,K]')
+    m = real_tensor(masks, 'masks', 'marks [M,K]')
     m = m[None] if m.ndim==1 else m
     K = m.shape[-1] if K is None and m.ndim else K
     if m.ndim != 2 or m.shape[1] != K or not len(m):
@@ -107,10 +92,10 @@ def _masks(masks, K=None):
 
 def _head(W, b, x):
     "A linear head [C,K] and [C] in the features' type, or a `ValueError`"
-    W = _tensor(W, 'W', 'weights [C,K]').to(x)
+    W = real_tensor(W, 'W', 'weights [C,K]').to(x)
     if W.ndim != 2 or W.shape[1] != x.shape[1]:
         raise ValueError(f'W must be [C,{x.shape[1]}], a weight for each filter, got shape {tuple(W.shape)}')
-    b = W.new_zeros(len(W)) if b is None else _tensor(b, 'b', 'biases [C]').to(x)
+    b = W.new_zeros(len(W)) if b is None else real_tensor(b, 'b', 'biases [C]').to(x)
     if b.shape != W.shape[:1]:
         raise ValueError(f'b must be [{len(W)}], a bias for each class, got shape {tuple(b.shape)}')
     for o,name in ((W, 'W'), (b, 'b')):
@@ -121,7 +106,7 @@ def _head(W, b, x):
 def _checked(features, labels, W, b, dtype=None):
     """Features, labels, C and the linear head of what is measured with one, in
     `dtype` or the features' type"""
-    W = _tensor(W, 'W', 'weights [C,K]')
+    W = real_tensor(W, 'W', 'weights [C,K]')
     x,y,C = check_features(features, labels, len(W) if W.ndim else None)
     return x.to(dtype), y, C, *_head(W, b, x.to(dtype))
 
@@ -133,10 +118,10 @@ def masked_logits(
     masks # bool [M,K]: True removes the filter
 )->Tensor: # Class scores [M,N,C]
     "Class scores of a pool + linear head with each mask's filters removed"
-    x = _tensor(features, 'features', 'numbers [N,K]')
+    x = real_tensor(features, 'features', 'numbers [N,K]')
     x = x if x.is_floating_point() else x.float()
     if x.ndim != 2: raise ValueError(f'features must be [N,K], got shape {tuple(x.shape)}')
-    _check_finite(x)
+    check_finite(x)
     W,b = _head(W, b, x)
     keep = (~_masks(masks, x.shape[1])).to(x)
     return x @ (keep[:,:,None] * W.T) + b
@@ -165,7 +150,7 @@ class _Gated:
         "Class scores [M,B,C]"
         g = gates[:,y] if gates.shape[1] > 1 else gates.expand(-1, len(y), -1)
         h = self.place.hook(self.model, lambda m: _repeat(m, g))
-        try: z = _logits(self.model(*xs))
+        try: z = logits_of(self.model(*xs))
         finally: h.remove()
         if z is None: raise ValueError("the model doesn't give class scores [B,C]")
         if len(z) != len(g)*len(y):
@@ -173,11 +158,6 @@ class _Gated:
         return z.reshape(len(g), len(y), -1)
 
 # %% ../nbs/07_specificity.ipynb #78d1f189
-def _rows(xs, s):
-    "The rows `s` of the inputs"
-    n = len(xs[0])
-    return tuple(x[s] if isinstance(x, Tensor) and x.ndim and len(x)==n else x for x in xs)
-
 @patch
 def try_out(self:_Gated, xs, y):
     "Can the head take many gates at once? Decides it on this batch"
@@ -185,9 +165,9 @@ def try_out(self:_Gated, xs, y):
     self.chunk,self.n = M,max(1, self.maps//M)
     if len(self.gates)==1: self.chunk = 0; return
     alone = self.scores(xs, y, self.gates[M-1:M])[0]
-    try: z = self.scores(_rows(xs, slice(self.n)), y[:self.n], self.gates[:M])[-1]
+    try: z = self.scores(rows_of(xs, slice(self.n)), y[:self.n], self.gates[:M])[-1]
     except Exception: self.chunk = 0; return
-    if _rel(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32, torch.float64) else 2e-2):
+    if relative_error(z, alone[:self.n]) > (2e-3 if z.dtype in (torch.float32, torch.float64) else 2e-2):
         self.chunk = 0
 
 # %% ../nbs/07_specificity.ipynb #a3060638
@@ -199,25 +179,12 @@ def __call__(self:_Gated, xs, y, fn):
         return fn(torch.cat([self.scores(xs, y, g[None]) for g in self.gates]), y)
     for i in range(0, len(y), self.n):
         s = slice(i, i+self.n)
-        fn(torch.cat([self.scores(_rows(xs, s), y[s], g) for g in self.gates.split(self.chunk)]), y[s])
+        fn(torch.cat([self.scores(rows_of(xs, s), y[s], g) for g in self.gates.split(self.chunk)]), y[s])
 
 # %% ../nbs/07_specificity.ipynb #88bb5a65
-@contextmanager
-def _quiet(model, dl, device=None):
-    """The bare model in evaluation mode for a while, and a function that gives
-    its inputs and labels, batch by batch"""
-    dl,device,model = _default_dl(model, dl),_default_device(model, device),_model_of(model)
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-    with _plain_data(dl) as dl, _on(model, device) as dev, _untouched(model):
-        def batches():
-            for o in dl:
-                xs,y = _split_batch(o, getattr(dl, 'n_inp', 1))
-                yield _feed(xs, dev, dtype),_class_numbers(y).to(dev)
-        yield model,batches
-
 def _gates(gates, K):
     "Gates as float [M,1,K] or [M,C,K], or a `ValueError`"
-    g = _tensor(gates, 'gates', 'numbers [M,K] or [M,C,K]').float()
+    g = real_tensor(gates, 'gates', 'numbers [M,K] or [M,C,K]').float()
     if not g.isfinite().all(): raise ValueError('gates hold NaN or infinity')
     if g.ndim not in (2,3) or g.shape[-1] != K or not len(g):
         raise ValueError(f'gates must be [M,{K}] or [M,C,{K}] for the {K} filters here, got {tuple(g.shape)}')
@@ -236,13 +203,13 @@ def gated_pass(
     """One pass over `dl` in evaluation mode with the last map under each of `gates`;
     the model is left as it was"""
     run = None
-    _number('max_mb', max_mb, lambda v: v > 0, 'pass a size in MB above 0')
-    with _quiet(model, dl, device) as (model, batches):
+    check_number('max_mb', max_mb, lambda v: v > 0, 'pass a size in MB above 0')
+    with evaluating(model, dl, device) as (model, batches):
         for xs,y in batches():
             if run is None:
-                place = _place(model, xs, layer)
+                place = place_in(model, xs, layer)
                 run = _Gated(model, place, _gates(gates, place.K).to(y.device), max_mb)
-            _check_range(y, run.gates.shape[1] if run.gates.shape[1] > 1 else None)
+            check_range(y, run.gates.shape[1] if run.gates.shape[1] > 1 else None)
             run(xs, y, fn)
     if run is None:
         raise ValueError('the loader gives no batch: there is nothing to measure')
@@ -265,10 +232,10 @@ def confusion(
     C:int=None # Number of classes; None: the largest number + 1
 )->Tensor: # int64 [C,C]: true class down, prediction across
     "How often each class is called what"
-    y,p = _class_numbers(labels),_class_numbers(preds)
+    y,p = class_numbers(labels),class_numbers(preds)
     if len(y) != len(p) or not len(y):
         raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
-    C = _n_classes(torch.cat([y, p.to(y.device)]), C)
+    C = count_classes(torch.cat([y, p.to(y.device)]), C)
     return _counts(y, p[None].to(y.device), C)[0]
 
 # %% ../nbs/07_specificity.ipynb #2b816d49
@@ -293,7 +260,7 @@ class Confusion(Measure):
     def _said(self):
         "For the masks that remove nothing, or all, their numbers and what that means"
         at = lambda k: tuple(i for i,n in enumerate(self.removed) if n == k)
-        names = lambda ms: _few([', '.join(self.vocab[c] for c in self.classes[i]) or f'mask {i}' for i in ms])
+        names = lambda ms: listed([', '.join(self.vocab[c] for c in self.classes[i]) or f'mask {i}' for i in ms])
         said = {}
         if ms := at(0): said[ms] = f'No filter is removed for {names(ms)}: this is the whole network.'
         if ms := at(self.K): said[ms] = f'All {self.K} filters are removed for {names(ms)}: what answers is the rest of the network.'
@@ -396,7 +363,7 @@ def _muted(classes, M, C):
 def _tally(z, y):
     """Confusion counts [M,C,C] of class scores [M,N,C], and the sums of the true
     class's probabilities [M,C]"""
-    _check_range(y, z.shape[2])
+    check_range(y, z.shape[2])
     p = z.float().softmax(2).gather(2, y[None,:,None].expand(len(z), -1, 1))[...,0]
     return _counts(y, _answers(z), z.shape[2]),_hits(p, y, z.shape[2])
 
@@ -448,13 +415,13 @@ def masked_confusion(
     masks,tally = _masks(masks),[0,0]
     def add(z, y): tally[:] = [a+b for a,b in zip(tally, _tally(z, y))]
     gated_pass(model, dl, torch.cat([torch.zeros_like(masks[:1]), masks]).logical_not(), add, layer, **kw)
-    return _result(tally, masks, classes, _names(model, _default_dl(model, dl), tally[0].shape[1]), title)
+    return _result(tally, masks, classes, class_names(model, default_dl(model, dl), tally[0].shape[1]), title)
 
 # %% ../nbs/07_specificity.ipynb #5afa09b6
 def _rows_of(M, C=None, K=None, what='scores'):
     "A matrix [C,K] as `_gate` wants it, 0 in the blank rows of classes without images"
-    M = _tensor(M, what, 'a matrix [classes,filters]')
-    return _gate(M.masked_fill(M.isnan().all(-1, keepdim=True), 0) if M.ndim else M, C, K, what)
+    M = real_tensor(M, what, 'a matrix [classes,filters]')
+    return check_gate(M.masked_fill(M.isnan().all(-1, keepdim=True), 0) if M.ndim else M, C, K, what)
 
 def _scores(scores, C=None, K=None):
     "Orders by name as matrices of one shape [C,K], or a `ValueError`"
@@ -474,12 +441,12 @@ def removal_order(
     seed:int=0 # Breaks ties
 )->Tensor: # Filter numbers [C,K], for each class the most needed first
     "The order in which to remove filters"
-    s,seed = _rows_of(scores).cpu().numpy(),_whole('seed', seed)
+    s,seed = _rows_of(scores).cpu().numpy(),check_whole('seed', seed)
     return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape), -s)))
 
 def _cuts(K, steps):
     "How many filters are gone at each step: 0, ..., K"
-    if steps is not None: steps = _whole('steps', steps, 1)
+    if steps is not None: steps = check_whole('steps', steps, 1)
     return torch.linspace(0, K, min(steps or K, K)+1).round().long().tolist()
 
 # %% ../nbs/07_specificity.ipynb #b468cebd
@@ -559,7 +526,7 @@ def plot(self:Ablation,
     removed; seeds shaded"""
     ax = _axes(ax, 1, 5, 3)[0]
     if c is not None and c not in self.classes:
-        raise ValueError(f'class {c!r} is not one of those ablated: {_few(self.classes)}')
+        raise ValueError(f'class {c!r} is not one of those ablated: {listed(self.classes)}')
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
         color = ORDER_COLORS.get(k, f'C{i+4}')
@@ -578,7 +545,7 @@ def plot(self:Ablation,
 # %% ../nbs/07_specificity.ipynb #20cdf145
 def _orders(scores, classes, seeds, seed):
     "Name -> filter numbers [R,n,K]; n is 1 for random orders, which know no class"
-    seeds = _whole('seeds', seeds)
+    seeds = check_whole('seeds', seeds)
     if seeds and 'random' in scores: raise ValueError("scores['random']: the name is taken by the random orders; rename it, or pass seeds=0")
     o = {k:removal_order(v, seed)[classes][None] for k,v in scores.items()}
     rng,K = np.random.default_rng(seed),len(next(iter(o.values()))[0,0])
@@ -647,13 +614,13 @@ def ablation_model(
     gates = (rank[:,None] >= torch.tensor(cuts)[:,None]).flatten(0, 1)
     def add(z, y):
         nonlocal got
-        _check_range(y, C)
+        check_range(y, C)
         got = got + _hits(_answers(z)==y, y, C)
         ys.append(y.cpu())
     gated_pass(model, dl, gates, add, layer, **kw)
     got = got.cpu().reshape(len(rank), len(cuts), C).split([o.shape[0]*o.shape[1] for o in orders.values()])
     hits = {k:h.reshape(*o.shape[:2], *h.shape[1:]) for (k,o),h in zip(orders.items(), got)}
-    return _ablation(hits, torch.cat(ys), C, cuts, cs, _names(model, _default_dl(model, dl), C), title)
+    return _ablation(hits, torch.cat(ys), C, cuts, cs, class_names(model, default_dl(model, dl), C), title)
 
 # %% ../nbs/07_specificity.ipynb #20e9927a
 @dataclass
@@ -718,7 +685,7 @@ def own_accuracy(
     for a pool + linear head"""
     x,y,C,W,b = _checked(features, labels, W, b)
     own = _masks(own, x.shape[1]).to(x.device)
-    g = _gate(own, C, x.shape[1])
+    g = check_gate(own, C, x.shape[1])
     zs = x@W.T+b, (x*g[y])@W.T+b, (x*(1-g)[y])@W.T+b, x@(g*W).T+b
     hits = _hits(torch.stack([_answers(z)==y for z in zs]), y, C)
     return _own_accuracy(hits, y.bincount(minlength=C).double(), own, vocab, title)
@@ -745,7 +712,7 @@ def own_accuracy_model(
         tot = tot + _hits(torch.stack([_answers(o)==y for o in zs]), y, C)
         n = n + y.bincount(minlength=C).double()
     gated_pass(model, dl, gates, add, layer, **kw)
-    return _own_accuracy(tot, n, own, _names(model, _default_dl(model, dl), C), title)
+    return _own_accuracy(tot, n, own, class_names(model, default_dl(model, dl), C), title)
 
 # %% ../nbs/07_specificity.ipynb #179db979
 @dataclass
@@ -788,7 +755,7 @@ def gate_entropy(
     vocab:list=None # C class names; None: numbers
 )->GateEntropy:
     "Entropy of the gate's rows and columns"
-    G = _gate(G)
+    G = check_gate(G)
     if (G < 0).any():
         raise ValueError('the gate has negative entries: project it first')
     return GateEntropy(_entropy(G, 1), _entropy(G, 0), _vocab(vocab, len(G)))
@@ -889,10 +856,10 @@ def similarity(
     title:str='' # Name of the network
 )->Similarity:
     "S_TP and S_FN of App. C"
-    G = _gate(G)
+    G = check_gate(G)
     x,y,C = check_features(features, labels, len(G))
-    G,counts = _gate(G, C, x.shape[1]).to(x),confusion(y, preds, C)
-    ok = _class_numbers(preds).to(y) == y
+    G,counts = check_gate(G, C, x.shape[1]).to(x),confusion(y, preds, C)
+    ok = class_numbers(preds).to(y) == y
     S = [_cosines(_mean_rows(x[m], y[m], C), G) for m in (ok, ~ok)]
     order = class_similarity(class_means(x, y, C)).order if C > 1 else [0]
     return Similarity(*S, counts, order, _vocab(vocab, C), title)
@@ -1153,7 +1120,7 @@ def phi0(
     rows,N,K = _ce_classes(x, y, W, b),*x.shape
     f,even = _ce_mean(rows, N),x.new_full((C,K), 1/C)
     soft,_,_,low = _fit_gate(f, even, 0., K, _to_simplex, _least_simplex)
-    begin = [soft, _evidence(x, y, W)] + ([] if start is None else [_gate(start, C, K).to(x)])
+    begin = [soft, _evidence(x, y, W)] + ([] if start is None else [check_gate(start, C, K).to(x)])
     runs = [_greedy(rows, o.argmax(0), N) for o in begin]
     own,hist = min(runs, key=lambda r: r[1][-1])
     G,ce,base = (_one_hot(own, C).float().to(x.device),hist[-1], f(torch.ones_like(even))[0])
@@ -1163,15 +1130,15 @@ def phi0(
 def _penalty(mu, g, K):
     """The norm above which there is a penalty; `ValueError` for a norm below
     K, and for a weight that is none"""
-    _number('mu', mu, lambda v: 0 <= v < math.inf, 'pass a finite weight, 0 or more')
-    if g is not None: _number('g', g, math.isfinite, f'pass a finite norm >= {K}, or None for {K}')
+    check_number('mu', mu, lambda v: 0 <= v < math.inf, 'pass a finite weight, 0 or more')
+    if g is not None: check_number('g', g, math.isfinite, f'pass a finite norm >= {K}, or None for {K}')
     density_interval(1, K, g)
     return K if g is None else g
 
 def _starts(x, y, W, b, soft, n, seed, start):
     "Gates [C,K] to descend from; `soft` is the relaxation's"
-    gen,shape,n = torch.Generator().manual_seed(_whole('seed', seed)),soft.shape,_whole('starts', n)
-    some = [_to_V(_gate(start, *shape).double())] if start is not None else []
+    gen,shape,n = torch.Generator().manual_seed(check_whole('seed', seed)),soft.shape,check_whole('starts', n)
+    some = [_to_V(check_gate(start, *shape).double())] if start is not None else []
     if n > 0: some.append(_to_V(soft))
     if n > 1: some.append(phi0(x, y, W, b, start).G)
     if n > 2: some.append(torch.ones(shape))
@@ -1200,7 +1167,7 @@ def phi(
     """Phi of Eq. (2) for a frozen pool + linear head: only the gate is fitted;
     lower is more class-specific"""
     x,y,C,W,b = _checked(features, labels, W, b, torch.float64)
-    steps = _whole('steps', steps)
+    steps = check_whole('steps', steps)
     f,g = _ce_linear(x, y, W, b),_penalty(mu, g, x.shape[1])
     soft,_,_,low = _fit_gate(f, x.new_full((C,x.shape[1]), 1/C), mu, g, _to_hull, _least_hull, steps)
     runs = [_fit_gate(f, G0, mu, g, steps=steps) for G0 in _starts(x, y, W, b, soft, starts, seed, start)]
@@ -1223,7 +1190,7 @@ def _parts(model, batches, place, max_mb=512):
     where the head can be run alone it starts at maps that are kept, up to `max_mb`"""
     def whole(xs, gate):
         h = place.hook(model, gate)
-        try: return _logits(model(*xs))
+        try: return logits_of(model(*xs))
         finally: h.remove()
     again = lambda: ((partial(whole, xs), y) for xs,y in batches())
     tail,kept,room = _tail(model, place),[],max_mb*2**20
@@ -1231,8 +1198,8 @@ def _parts(model, batches, place, max_mb=512):
     for scores,y in again():
         z,m = scores(lambda m: kept.append(m.clone())),kept.pop()   # what follows may work in place
         room -= m.numel()*m.element_size()
-        if room < 0 or not torch.equal(_logits(tail(m.clone())), z): return again
-        kept.append((lambda gate,m=m: _logits(tail(gate(m))), y))
+        if room < 0 or not torch.equal(logits_of(tail(m.clone())), z): return again
+        kept.append((lambda gate,m=m: logits_of(tail(gate(m))), y))
     return lambda: kept
 
 def _ce_model(parts):
@@ -1240,7 +1207,7 @@ def _ce_model(parts):
     def f(G):
         G,tot,d,n = G.detach().requires_grad_(),0.,torch.zeros_like(G),0
         for scores,y in parts():
-            _check_range(y, len(G))
+            check_range(y, len(G))
             def gate(m):
                 # from here on: the body before needs no gradient
                 torch.set_grad_enabled(True)
@@ -1266,14 +1233,14 @@ def phi_model(
     title:str='' # Name of the network
 )->Phi:
     "Phi of Eq. (2) for any frozen network: only the gate is fitted"
-    with _quiet(model, dl, device) as (model, batches):
+    with evaluating(model, dl, device) as (model, batches):
         xs,y = next(batches(), (None, None))
         if xs is None: raise ValueError('the loader gives no batch: there is nothing to measure')
-        place,C,steps = _place(model, xs, layer),_logits(model(*xs)).shape[1],_whole('steps', steps)
+        place,C,steps = place_in(model, xs, layer),logits_of(model(*xs)).shape[1],check_whole('steps', steps)
         f,ones,g = (_ce_model(_parts(model, batches, place)),
                     torch.ones(C, place.K, device=y.device),
                     _penalty(mu, g, place.K))
-        start = ones if start is None else _gate(start, C, place.K).to(ones)
+        start = ones if start is None else check_gate(start, C, place.K).to(ones)
         G,ce,hist,_ = _fit_gate(f, _to_V(start), mu, g, steps=steps, tol=1e-5)
         one = f(_one_hot(G.argmax(0), C).to(ones))[0]
         return Phi(G.cpu(), ce, _over(G, mu, g), f(ones)[0], one, math.nan, [hist], mu, g, title)
@@ -1322,7 +1289,7 @@ def distances(
 )->Distances:
     "Within- and between-class distances (App. J)"
     x,y,C = check_features(features, labels)
-    _whole('n_silhouette', n_silhouette)
+    check_whole('n_silhouette', n_silhouette)
     C = C if vocab is None else max(C, len(vocab))
     if normalise: x = F.normalize(x)
     m,n = class_means(x, y, C).to(x),y.bincount(minlength=C)
