@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['A_NAME', 'real_tensor', 'check_range', 'class_numbers', 'count_classes', 'listed', 'check_finite', 'check_features',
            'class_means', 'check_number', 'check_whole', 'check_wholes', 'did_you_mean', 'finite_tensor', 'check_known',
-           'check_share', 'check_gate', 'in_one_line', 'unknown', 'whole_from', 'is_number', 'at_least', 'above',
-           'all_are', 'is_rising', 'or_none', 'auto_or_number', 'is_share', 'is_name']
+           'check_share', 'check_gate', 'unknown', 'whole_from', 'is_number', 'at_least', 'above', 'all_are',
+           'is_rising', 'or_none', 'auto_or_number', 'is_share', 'is_name']
 
 # %% ../nbs/00c_checks.ipynb #117162d9
 import difflib, math, re, torch
@@ -167,24 +167,6 @@ def check_gate(G, C=None, K=None, what='the gate'):
         if want not in (None, have):
             raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
     return G
-
-# %% ../nbs/00c_checks.ipynb #a38b6c5e
-def in_one_line(e):
-    """An exception in one line; expected ones in their own words, without fastai's
-    note of the callback"""
-    msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ', '', ' '.join(str(e).split()))
-    # what Python's functions call resume and fresh
-    msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
-    msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)      # ... and its flags
-    msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
-    if isinstance(e, KeyboardInterrupt):
-        return 'stopped; add --resume to go on from the last epoch'
-    if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
-        return f'out of memory: use a smaller --bs or another --device ({msg[:200]})'
-    if isinstance(e, OSError) and e.strerror and e.filename:
-        return f'{e.filename}: {e.strerror}'
-    if isinstance(e, (ValueError, OSError, ArithmeticError, ImportError)): return msg
-    return f'{type(e).__name__}: {msg} (unexpected: CSG_DEBUG=1 shows where)'
 
 # %% ../nbs/00c_checks.ipynb #e0e362bf
 def unknown(what, name, names):

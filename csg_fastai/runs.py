@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 import torch
 from fastai.basics import *
-from .checks import in_one_line, is_number
+from .checks import is_number
+from .errors import in_one_line
 from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
 from .files import LOCK, locked, read_json, run_file, safe_name, write_json
 from .gate import l1_density
