@@ -5,12 +5,8 @@
     .ci/sidebar.py --check   change nothing; exit 1 with one line if it is out of date
 """
 import sys
-from configparser import ConfigParser
-from pathlib import Path
+from nb import cfg, notebooks, root
 
-nbs = Path(__file__).resolve().parent.parent/'nbs'
-out = nbs/'sidebar.yml'
-cfg = ConfigParser(delimiters=['=']); cfg.read(nbs.parent/'settings.ini')
 chapters = {
     'The idea': '00a_*.ipynb',
     'Method': '00_*.ipynb 00b_*.ipynb 01_*.ipynb 01a_*.ipynb 0[2-4]_*.ipynb',
@@ -20,25 +16,20 @@ chapters = {
     'Tutorials': 'tutorials/*.ipynb',
     'Results and commands': '1[2-9]*_*.ipynb',
 }
-made = {'API': ['api.ipynb', 'gallery.ipynb']}         # by .ci/docs.py, from all others
-
-def notebooks(pattern):
-    "Paths under nbs/ that match `pattern`, in reading order"
-    return sorted(p.relative_to(nbs).as_posix() for p in nbs.glob(pattern) if p.name[0] not in '._')
-
-def sidebar():
-    "The text of sidebar.yml"
-    tools = ['    tools:', '      - icon: github', f"        href: {cfg['DEFAULT']['git_url']}", '        text: The repository']
-    lines, seen = ['website:', '  sidebar:', *tools, '    contents:', '      - index.ipynb'], {'index.ipynb'}
-    for title, patterns in [*chapters.items(), *made.items()]:
-        found = patterns if title in made else [o for p in patterns.split() for o in notebooks(p)]
-        if found: lines += [f'      - section: {title}', '        contents:', *(f'          - {o}' for o in found)]
-        seen.update(found)
-    lost = [o for o in notebooks('**/*.ipynb') if o not in seen and '/.' not in f'/{o}' and '/_' not in f'/{o}']
-    if lost: sys.exit(f'nbs/{lost[0]} belongs to no chapter of the site: name one for it in .ci/sidebar.py')
-    return '\n'.join(lines) + '\n'
-
-text = sidebar()
+out, nbs = root/'nbs/sidebar.yml', notebooks()
+found = {k: [n for p in ps.split() for n in nbs if nbs[n] in [*(root/'nbs').glob(p)]] for k,ps in chapters.items()}
+if lost := {*nbs} - {'index.ipynb', *sum(found.values(), [])}: sys.exit(f'{min(lost)} belongs to no chapter of the site: name one for it in .ci/sidebar.py')
+found['API'] = ['api.ipynb', 'gallery.ipynb']            # made by .ci/docs.py, from all others
+text = f"""website:
+  sidebar:
+    tools:
+      - icon: github
+        href: {cfg['git_url']}
+        text: The repository
+    contents:
+      - index.ipynb
+"""
+for k,ns in found.items():
+    if ns: text += f'      - section: {k}\n        contents:\n' + ''.join(f'          - {n}\n' for n in ns)
 if '--check' not in sys.argv: out.write_text(text, encoding='utf-8')
-elif not out.exists() or out.read_text(encoding='utf-8') != text:
-    sys.exit('nbs/sidebar.yml does not list the notebooks that exist and the repository: run .ci/sidebar.py')
+elif not out.exists() or out.read_text(encoding='utf-8') != text: sys.exit('nbs/sidebar.yml does not list the notebooks that exist: run .ci/sidebar.py')
