@@ -67,7 +67,8 @@ def check(p, names):
         if c['cell_type'] == 'markdown': yield from (f'{p.name}, cell {i}: {o}' for o in typed(s, p.stem))
         if c['cell_type'] != 'code': continue
         for k,o in asked(ast.parse(re.sub(r'^\s*[%!].*', 'pass', s, flags=re.M))):
-            if not any(re.fullmatch(pattern(o), n) for n in names[READERS[k]]): yield f'{p.name}, cell {i}: {k}({ast.unparse(o)}): nothing is stored under this name'
+            there = any(re.fullmatch(pattern(o), n) for n in names[READERS[k]])
+            if not there: yield f'{p.name}, cell {i}: {k}({ast.unparse(o)}): nothing is stored under this name'
 
 nbs, names = [Path(o) for o in sys.argv[1:]] or [*notebooks().values()], stored()
 found = [o for p in nbs for o in check(p, names)]

@@ -50,7 +50,8 @@ def signature(m):
 def tidy(md):
     "show_doc's Markdown; nbdev sets the first line of a docstring's paragraph alone in italics"
     md = re.sub(r'(?<=```python\n)def .*?(?=\n```)', signature, md, flags=re.S).replace('*Call self as a function.*', '')
-    return re.sub(r'\n\*([^*\n]+)\*((?:\n(?![-*#`|>:])[^\n]+|\n`[^`][^\n]*)+)', lambda m: f'\n*{m[1]}{m[2]}*'.replace('\n', ' ').replace(' *', '\n*', 1), md)
+    paragraph = r'\n\*([^*\n]+)\*((?:\n(?![-*#`|>:])[^\n]+|\n`[^`][^\n]*)+)'
+    return re.sub(paragraph, lambda m: '\n*' + (m[1] + m[2]).replace('\n', ' ') + '*', md)
 
 def documented(nb):
     "(name, docstring) of everything that show_doc shows"
@@ -133,13 +134,15 @@ def llms(nbs):
         line = f"- [{fm.get('title', n)}]({url}.md): {fm.get('description', '')}".rstrip(': ')
         parts.setdefault('Optional' if title == optional else title, []).append(line)
     if 'Optional' in parts: parts['Optional'] = parts.pop('Optional')
-    head = f"# {cfg['title']}\n\n> {cfg['description']}\n\nEach page below is Markdown; without the final `.md` it is the page of the site.\n\n{notes}\n"
-    return head + ''.join(f'\n## {k}\n\n' + '\n'.join(ls) + '\n' for k,ls in parts.items())
+    head = 'Each page below is Markdown; without the final `.md` it is the page of the site.'
+    out = [f"# {cfg['title']}\n\n> {cfg['description']}\n\n{head}\n\n{notes}\n", *('\n'.join([f'## {k}\n', *ls, '']) for k,ls in parts.items())]
+    return '\n'.join(out)
 
 def main(d):
     for n,p in notebooks(d).items():
         if p.stem not in made: write(p, finish(read(p), n))
-    nbs, kernel = [o for o in chapters(d) if Path(o[1]).stem not in made], dict(display_name='python3', language='python', name='python3')
+    nbs = [o for o in chapters(d) if Path(o[1]).stem not in made]
+    kernel = dict(display_name='python3', language='python', name='python3')
     for k,f in dict(gallery=gallery, api=api).items():                       # nobody can edit them where the others are
         fm = '---\ntitle: {}\ndescription: {}\noutput-file: {}.html\nrepo-actions: false\n---\n'.format(*made[k], k)
         cells = [dict(cell_type='raw', id='front', metadata={}, source=fm), markdown('text', '\n'.join(f(nbs, d)))]
@@ -153,8 +156,9 @@ def main_colab(out):
     for n,p in notebooks().items():
         nb = read(p); nb['cells'] = [c for c in nb['cells'] if 'nbdev_export()' not in text(c['source'])]
         for c in filter(flagged, code_cells(nb)): c['source'] = off + text(c['source'])
-        first = (f'# Installs the package; then choose Runtime > Restart session, and go on below.\n![ -d {here} ] || git clone -q --depth 1 {src} {here}'
-                 f'\n!pip install -q "{here}[dev]"', f'# Where the files beside this notebook are\n%cd {here}/nbs/{posixpath.dirname(n)}')
+        first = (f'# Installs the package; then choose Runtime > Restart session, and go on below.\n'
+                 f'![ -d {here} ] || git clone -q --depth 1 {src} {here}\n!pip install -q "{here}[dev]"',
+                 f'# Where the files beside this notebook are\n%cd {here}/nbs/{posixpath.dirname(n)}')
         new = [dict(cell_type='code', id=f'install{i}', metadata={}, execution_count=None, outputs=[], source=s) for i,s in enumerate(first)]
         if code_cells(nb): nb['cells'][:0] = new
         (out/'nbs'/n).parent.mkdir(parents=True, exist_ok=True); write(out/'nbs'/n, nb)

@@ -2,10 +2,10 @@
 """Do the notebooks' stored outputs belong to the code and the results that are here? Proved by hashes; runs nothing.
 
     .ci/fresh.py                     check; exit 1 naming each stale notebook, why, and the command that mends it
-    .ci/fresh.py --run [NAMES]       run the stale notebooks (or NAMES), store their outputs, note what they were made from
-    .ci/fresh.py --run --flags slow  run cells flagged so as well; otherwise they keep their stored outputs
-    .ci/fresh.py --run --keep        flagged cells keep their outputs although their code changed: say so after looking
-    .ci/fresh.py --run --workers 2   as many notebooks at a time
+    .ci/fresh.py --run [NAMES]       run the stale notebooks (or NAMES), store their outputs, note what they were made from;
+        --flags slow                 cells flagged so as well; otherwise they keep their stored outputs
+        --keep                       flagged cells keep their outputs although their code changed: say so after looking
+        --workers 2                  as many notebooks at a time
     .ci/fresh.py --test              plant stale outputs in a copy: each must be found, harmless changes must not
 
 `nbs/.fresh.json` has hashes, for each notebook, of its own code, of each module of the library that it comes to by imports, of the
@@ -36,7 +36,7 @@ def dump(n):
 def code(src):
     "Code without what does not matter; of a cell with magics, its lines without comments"
     try: return dump(ast.parse(src))
-    except SyntaxError: return '\n'.join(l for l in src.split('\n') if l.strip() and not l.lstrip().startswith('#'))
+    except SyntaxError: return re.sub(r'^\s*(#.*)?\n', '', src + '\n', flags=re.M)
 
 re_import = re.compile(rf"\b{lib}\.(\w+)|ImportFrom\(module='(\w+)',names=\[[^]]*\],level=1|"
                        rf"(?:ImportFrom\((?:module='{lib}',)?names=|\bfrom {lib} import )([^]\n]*)")
@@ -73,11 +73,9 @@ def why(p, old, r=root):
     if old is None: return ['never run by this program']
     now = stamp(p, r)
     if set(now['flagged']) - set(old['flagged']): return ['a flagged cell has outputs of other code']
-    res = [o for k,o in dict(code='its code changed', outputs='its outputs are not those of its last run').items() if now[k] != old[k]]
-    for k in ('library', 'results'):
-        other = [o for o in sorted({*now[k], *old[k]}) if now[k].get(o) != old[k].get(o)]
-        if other: res.append(f'{k} changed: {" ".join(other)}')
-    return res
+    other = {k:[o for o in sorted({*now[k], *old[k]}) if now[k].get(o) != old[k].get(o)] for k in ('library', 'results')}
+    parts = dict(code='its code changed', outputs='its outputs are not those of its last run')
+    return [s for k,s in parts.items() if now[k] != old[k]] + [f'{k} changed: {" ".join(os)}' for k,os in other.items() if os]
 
 # --- running
 
@@ -118,43 +116,38 @@ def run(names, extra, keep, workers, timeout):
             notes[n] = stamp(nbs[n]); save({k:v for k,v in notes.items() if k in nbs})
     return failed
 
-def selftest():
+def selftest(r):
     "Changes in a small project: those that make outputs stale must be found, and the others not"
-    with tempfile.TemporaryDirectory() as tmp:
-        r = Path(tmp); p, a, csv = r/'nbs/n.ipynb', r/lib/'a.py', r/lib/'results/one.csv'
-        p.parent.mkdir(); csv.parent.mkdir(parents=True); csv.write_text('1')
-        (r/lib/'b.py').write_text('from .a import f\n'); (r/lib/'c.py').write_text('x = 1\n'); a.write_text(good := 'def f(x):\n    "Twice"\n    return 2*x\n')
-        def cell(s, o=''): return dict(cell_type='code', source=s, outputs=[dict(output_type='stream', name='stdout', text=o)]*bool(o))
-        def put(two='f(2)  # two', out='4', slow='f(10**9)'):
-            write(p, dict(cells=[cell(f"from {lib}.b import *\nload('one')"), cell(two, out), cell(f'#| slow\n{slow}', '2')]))
-        def expect(what, word=''):
-            library.cache_clear(); got = '; '.join(why(p, note, r))
-            if bool(got) != bool(word) or word not in got: sys.exit(f'fresh.py --test: {what}: {got or "not found"}')
-        put(); note = stamp(p, r); expect('nothing changed')
-        put('#| echo: false\nf( 2 )'); expect('comments, options and layout')
-        put('f(3)'); expect('other code', 'its code')
-        put(out='5'); expect('an output typed by hand', 'its outputs')
-        put(slow='f(10**8)'); expect('other code in a slow cell', 'flagged')
-        put()
-        a.write_text(good.replace('Twice', 'Two times') + '# x\n'); expect('a docstring and a comment of the library')
-        a.write_text(good.replace('2*x', '3*x')); expect('a module that is imported by an imported one', 'library changed: a')
-        a.write_text(good); (r/lib/'c.py').write_text('x = 2\n'); expect('a module that nobody imports')
-        csv.write_text('2'); expect('other results', 'results changed: one.csv')
-    if not (noise(dict(name='stderr', text='w')) and noise(dict(data={'text/html':'<progress>'})) and not noise(dict(data={'text/html':'<p>'}))):
+    p, a, c, csv = r/'nbs/n.ipynb', r/lib/'a.py', r/lib/'c.py', r/lib/'results/one.csv'
+    p.parent.mkdir(); csv.parent.mkdir(parents=True); (r/lib/'b.py').write_text('from .a import f\n')
+    good = 'def f(x):\n    "Twice"\n    return 2*x\n'
+    def cell(s, o=''): return dict(cell_type='code', source=s, outputs=[dict(output_type='stream', name='stdout', text=o)]*bool(o))
+    def put(two='f(2)  # two', out='4', slow='f(10**9)', module=good, other='x = 1', one='1'):
+        write(p, dict(cells=[cell(f"from {lib}.b import *\nload('one')"), cell(two, out), cell(f'#| slow\n{slow}', '2')]))
+        a.write_text(module); c.write_text(other); csv.write_text(one); library.cache_clear()
+    put(); note = stamp(p, r)
+    for word,kw in (('', {}), ('', dict(two='#| echo: false\nf( 2 )')), ('its code', dict(two='f(3)')), ('its outputs', dict(out='5')),
+                    ('flagged', dict(slow='f(10**8)')), ('', dict(module=good.replace('Twice', 'Two times') + '# x\n')),
+                    ('library changed: a', dict(module=good.replace('2*x', '3*x'))), ('', dict(other='x = 2')),
+                    ('results changed: one.csv', dict(one='2'))):
+        put(**kw); got = '; '.join(why(p, note, r))
+        if bool(got) != bool(word) or word not in got: sys.exit(f'fresh.py --test: {kw}: {got or "not found"}')
+    if [noise(o) for o in (dict(name='stderr'), dict(data={'text/html':'<progress>'}), dict(data={'text/html':'<p>'}))] != [True, True, False]:
         sys.exit('fresh.py --test: noise')
     print('planted: found; harmless: passed')
 
 if __name__ == '__main__':
     ap = argparse.ArgumentParser(usage=__doc__)
-    ap.add_argument('--run', nargs='*'); ap.add_argument('--flags', nargs='+', default=[]); ap.add_argument('--workers', type=int, default=1)
-    ap.add_argument('--keep', action='store_true'); ap.add_argument('--timeout', type=int, default=1800); ap.add_argument('--test', action='store_true')
+    for k,kw in dict(run=dict(nargs='*'), flags=dict(nargs='+', default=[]), workers=dict(type=int, default=1), timeout=dict(type=int, default=1800),
+                     keep=dict(action='store_true'), test=dict(action='store_true')).items(): ap.add_argument(f'--{k}', **kw)
     o, nbs = ap.parse_args(), notebooks()
-    if o.test: sys.exit(selftest())
+    if o.test:
+        with tempfile.TemporaryDirectory() as d: sys.exit(selftest(Path(d)))
     if o.run is not None:
         names = [next((n for n in nbs if Path(n).stem == Path(w).stem), None) or sys.exit(f'{w}: no such notebook in nbs/') for w in o.run]
         failed = run(names, o.flags, o.keep, o.workers, o.timeout)
         sys.exit(f'{len(failed)} not stored: {" ".join(failed)}' if failed else 0)
-    notes = stamps(); stale = {n:w for n,p in nbs.items() if (w := why(p, notes.get(n)))}
+    stale = {n:w for n,p in nbs.items() if (w := why(p, stamps().get(n)))}
     for n,w in stale.items(): print(f'nbs/{n}: stored outputs are stale: {"; ".join(w)}')
     if stale: sys.exit('mend: .ci/fresh.py --run ' + ' '.join(Path(n).stem for n in stale))
     print(f'{len(nbs)} notebooks: stored outputs belong to this code and these results')

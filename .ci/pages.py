@@ -40,7 +40,8 @@ def wrong_cell(c):
     o = options(c)
     wide = [l for l in body(c).split('\n') if len(l) > (message if re.search(r'''(["']).{40,}\1''', l) else columns)]
     if wide and o.get('echo') != 'false': yield f'has {len(wide)} lines above {columns} characters: {wide[0].strip()[:60]}'
-    if any('image/' in k for x in c['outputs'] for k in x.get('data', {})) and not {'fig-alt', 'fig-cap'} & {*o}: yield 'has a figure without #| fig-alt'
+    figure = any('image/' in k for x in c['outputs'] for k in x.get('data', {}))
+    if figure and not {'fig-alt', 'fig-cap'} & {*o}: yield 'has a figure without #| fig-alt'
 
 def wrong(nb):
     "What is wrong with a notebook"
@@ -57,9 +58,10 @@ def shown(x, opts):
     d = x.get('data', {'text/plain': x.get('text', '')})
     k = next((k for k in ('text/markdown', 'image/png', 'image/jpeg', 'image/svg+xml', 'text/plain') if k in d), '')
     s = text(d.get(k, ''))
-    if k[:7] == 'text/ma': return s
+    if k == 'text/markdown': return s
     if k == 'text/plain': s = f'<pre>{html.escape(s)}</pre>'
-    return fenced(f'<img alt="{html.escape(opts.get("fig-alt", ""))}" src="data:{k};base64,{s.strip()}">' if k in ('image/png', 'image/jpeg') else s, '{=html}')
+    if k in ('image/png', 'image/jpeg'): s = f'<img alt="{html.escape(opts.get("fig-alt", ""))}" src="data:{k};base64,{s.strip()}">'
+    return fenced(s, '{=html}')
 
 def cell(c):
     "A cell as Quarto shows it"
@@ -90,9 +92,11 @@ def scan(p):
     links = re.findall(r'''<(?:a|img|script|iframe|link|source|video)\s(?:[^>]*?\s)?(?:href|src)=["']([^"']+)''', s)
     return {*re.findall(r'''\sid=["']([^"']+)''', s)}, dict.fromkeys(map(html.unescape, links))
 
+def html_files(d): return [f for f in sorted(p.relative_to(d).as_posix() for p in d.rglob('*.html')) if 'site_libs' not in f]
+
 def dead_links(d, known={}, more={}):
     "(page, fault) of the links in the pages below `d`; `known`: {notebook: page}; `more`: {page: links} that stand elsewhere"
-    scans = {p.relative_to(d).as_posix():scan(p) for p in d.rglob('*.html') if 'site_libs' not in p.parts}
+    scans = {f:scan(d/f) for f in html_files(d)}
     def dead(n, l):
         url, _, anchor = map(unquote, l.partition('#'))
         for start,folder in ((blob, root), (docs.colab(''), root/'nbs')):
@@ -213,9 +217,10 @@ def code(s, **out): return dict(cells=[dict(cell_type='code', source=s, outputs=
 def md(s): return dict(cells=[dict(cell_type='markdown', source=s)])
 planted = [  # a notebook, and what must be said of it
     (code('f()', output_type='error', ename='E'), 'an error'), (code('f()', name='stderr', text='w'), 'stderr'), (code('f()', text='x'), ''),
-    (code('f()', text='in /tmp/tmpab12'), 'path'), (code('f()', text='http://127.0.0.1:80'), 'path'), (code('f()', data={'text/html':'x'*2*MB}), '2.0 MB'),
-    (code('f()', data={'image/png':''}), 'fig-alt'), (code('x = ' + '1'*117), 'above 120'), (code(f'f("{"1"*140}")'), ''), (code('#| hide\n' + '1'*130), ''),
-    (md('# A\n\n> b\n\nLost.'), 'Lost'), (md('# A\n\n> b'), ''), (code('#| export\n#| fig-alt: "Left: a"\nf()'), ''), (code('#| fig-alt: Left: a, b'), 'YAML'),
+    (code('f()', text='in /tmp/tmpab12'), 'path'), (code('f()', text='http://127.0.0.1:80'), 'path'), (code('f()', data={'image/png':''}), 'fig-alt'),
+    (code('f()', data={'text/html':'x'*2*MB}), '2.0 MB'), (code('x = ' + '1'*117), 'above 120'), (code(f'f("{"1"*140}")'), ''),
+    (code('#| hide\n' + '1'*130), ''), (code('#| export\n#| fig-alt: "Left: a"\nf()'), ''), (code('#| fig-alt: Left: a, b'), 'YAML'),
+    (md('# A\n\n> b\n\nLost.'), 'Lost'), (md('# A\n\n> b'), ''),
     (code("#| fig-alt: 'a' and 'b'"), 'YAML'), (code('#| fig-alt: [a'), 'YAML'), (code('#| fig-alt: `a`'), 'YAML'),
     (md('[[`f`](https://a.b)](c.html)'), 'a link within'), (md(r'$\nocommand{x}$'), 'MathML')]
 
@@ -223,8 +228,10 @@ def selftest(d):
     for nb,word in planted:
         found = [*wrong(nb), *page(nb)[1]]
         if bool(found) != bool(word) or word not in ''.join(found[:1]): sys.exit(f'pages.py --test: {str(nb)[:200]}: {found}')
-    ok = ['#b', '../00_gate.ipynb#top', '/00_gate.ipynb', site + '/gate.html#top', site, 'https://example.com/x', blob + 'LICENSE', docs.colab('index.ipynb')]
-    no = ['#c', '../00_gate.ipynb#nowhere', '../01_none.ipynb', '00_gate.ipynb', site + '/gates.html', '../../LICENSE', blob + 'NONE', docs.colab('none.ipynb')]
+    ok = '#b ../00_gate.ipynb#top /00_gate.ipynb https://example.com/x'.split()
+    ok += [site, site + '/gate.html#top', blob + 'LICENSE', docs.colab('index.ipynb')]
+    no = '#c ../00_gate.ipynb#none ../01_none.ipynb 00_gate.ipynb ../../LICENSE'.split()
+    no += [site + '/none.html', blob + 'NONE', docs.colab('none.ipynb')]
     pages = {'index.html':'', 'gate.html':'<p id="top">', 'x/a.html':'<p id="b">' + ''.join(f'<a class="u" href="{l}">' for l in ok + no)}
     (d/'x').mkdir()
     for f,s in pages.items(): (d/f).write_text(s)
@@ -245,9 +252,10 @@ if __name__ == '__main__':
     o = ap.parse_args()
     with tempfile.TemporaryDirectory() as tmp:
         if o.test: sys.exit(selftest(Path(tmp)))
-        if o.site: d, shots = Path(o.site), None; files, bad = sorted(p.relative_to(d).as_posix() for p in d.rglob('*.html') if 'site_libs' not in p.parts), dead_links(d)
-        else: out = Path(o.out or tmp).resolve(); d, shots = out/'html', out/'shots'; shots.mkdir(parents=True, exist_ok=True); files, bad = make(out)
-        seen, n = browse(d, files, shots)
+        out = Path(o.out or tmp).resolve(); (out/'shots').mkdir(parents=True, exist_ok=True)
+        d = Path(o.site) if o.site else out/'html'
+        files, bad = (html_files(d), dead_links(d)) if o.site else make(out)
+        seen, n = browse(d, files, out/'shots')
     for f,s in bad + seen: print(f'{f}: {s}')
     print(f'{len(files)} pages, {n} interactive fragments')
     told = [s for _,s in seen if o.site and 'scrolls sideways' in s]         # of a rendered site: no reason to keep it back
