@@ -32,6 +32,14 @@ def fenced(s, kind=''):
     ticks = '`'*max(3, 1 + max(map(len, re.findall('`+', s)), default=0))
     return f'{ticks}{kind}\n{s}\n{ticks}'
 
+def parts(c, show, prose=str):
+    "What a cell shows, as Markdown: its text, or its code and outputs"
+    o, code = options(c), body(c)
+    if c['cell_type'] == 'markdown': return [prose(text(c['source']))]
+    if c['cell_type'] != 'code' or hidden(c) or 'default_exp' in o: return []
+    res = [fenced(code, 'python')] if code and o.get('echo') != 'false' else []
+    return res + [show(x, o) for x in c['outputs'] if o.get('output') != 'false']
+
 def git(*args, **env):
     return subprocess.run(['git', *args], cwd=root, env={**os.environ, **env}, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

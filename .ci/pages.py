@@ -15,7 +15,7 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 import docs
-from nb import blob, body, copy, fenced, hidden, notebooks, options, read, root, site, text
+from nb import blob, body, copy, fenced, hidden, notebooks, options, parts, read, root, site, text
 
 columns, message, MB = 120, 150, 2**20                                       # of code; of a line with a long message; the site wraps it
 re_path = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|work|Users|private|var/folders)/\w[^\s\'"<>]*|\b(?:localhost|127\.0\.0\.1)\b')
@@ -54,32 +54,24 @@ def wrong(nb):
 # --- pages
 
 def shown(x, opts):
-    "An output as Markdown"
+    "An output as Quarto shows it"
     d = x.get('data', {'text/plain': x.get('text', '')})
     k = next((k for k in ('text/markdown', 'image/png', 'image/jpeg', 'image/svg+xml', 'text/plain') if k in d), '')
     s = text(d.get(k, ''))
-    if k == 'text/markdown': return s
     if k == 'text/plain': s = f'<pre>{html.escape(s)}</pre>'
     if k in ('image/png', 'image/jpeg'): s = f'<img alt="{html.escape(opts.get("fig-alt", ""))}" src="data:{k};base64,{s.strip()}">'
-    return fenced(s, '{=html}')
-
-def cell(c):
-    "A cell as Quarto shows it"
-    if c['cell_type'] != 'code' or hidden(c): return text(c['source'])*(c['cell_type'] == 'markdown')
-    o, code = options(c), body(c)
-    box = '{}' if o.get('output') == 'asis' else '::: {{.cell-output .cell-output-display}}\n{}\n:::'
-    outputs = [box.format(shown(x, o)) for x in c['outputs'] if o.get('output') != 'false']
-    return '\n\n'.join([fenced(code, '{.python .cell-code}')]*bool(code and o.get('echo') != 'false') + outputs)
+    if k != 'text/markdown': s = fenced(s, '{=html}')
+    return s if opts.get('output') == 'asis' else f'::: {{.cell-output .cell-output-display}}\n{s}\n:::'
 
 template = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><style>
-body {{ max-width: 900px; margin: auto; font: 17px/1.5 sans-serif; }} pre.cell-code {{ white-space: pre-wrap; }} {css}
+body {{ max-width: 900px; margin: auto; font: 17px/1.5 sans-serif; }} pre.python {{ white-space: pre-wrap; }} {css}
 </style></head><body class="quarto-light"><main class="content"><h1>{title}</h1>{body}</main></body></html>'''
 
 def page(nb, css=''):
     "A notebook as HTML, by pandoc, and what is wrong with it"
     import pypandoc
     fm = docs.front(nb)
-    md = '\n\n'.join([f"::: description\n{fm.get('description', '')}\n:::", *map(cell, nb['cells'])])
+    md = '\n\n'.join([f"::: description\n{fm.get('description', '')}\n:::", *(p for c in nb['cells'] for p in parts(c, shown))])
     out = pypandoc.convert_text(md, 'html', 'markdown-implicit_figures', ['--mathml', '--wrap=none', '--quiet'])
     bad = [f'an equation that is no MathML: {o[:60]}' for o in re.findall(r'<span class="math [^>]*>(.*?)</span>', out)]
     bad += [f'a link within a link: take {o} out of its text' for o in re.findall(r'<a [^>]*>\[<code>(.*?)</code>\]\(', out)]   # nbdev's, in ours
@@ -255,7 +247,7 @@ if __name__ == '__main__':
         out = Path(o.out or tmp).resolve(); (out/'shots').mkdir(parents=True, exist_ok=True)
         d = Path(o.site) if o.site else out/'html'
         files, bad = (html_files(d), dead_links(d)) if o.site else make(out)
-        seen, n = browse(d, files, out/'shots')
+        seen, n = browse(d, files, None if o.site else out/'shots')
     for f,s in bad + seen: print(f'{f}: {s}')
     print(f'{len(files)} pages, {n} interactive fragments')
     told = [s for _,s in seen if o.site and 'scrolls sideways' in s]         # of a rendered site: no reason to keep it back

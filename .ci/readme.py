@@ -8,7 +8,7 @@ Kept: markdown, code, and outputs as markdown or plain text, but for what `hide`
 Pictures are files in nbs/images/ that the notebook links to.
 """
 import posixpath, re, sys
-from nb import body, fenced, hidden, options, read, root, text
+from nb import fenced, parts, read, root, text
 
 readme, warning = root/'README.md', '<!-- Made from nbs/index.ipynb by .ci/readme.py: edit the notebook, not this file. -->'
 
@@ -28,19 +28,11 @@ def markdown(s):
     blocks = re.split(r'(^ *```.*?^ *```+ *$)', s, flags=re.M|re.S)                             # every second one is code
     return ''.join(b if i % 2 else prose(b) for i,b in enumerate(blocks)).strip()
 
-def output(o):
+def output(o, _):
     data = o.get('data', {'text/plain': o.get('text', '')})
     if o['output_type'] == 'error': sys.exit('nbs/index.ipynb stores an error: run the notebook again')
     if any(k.startswith('image/') for k in data): sys.exit('nbs/index.ipynb stores a picture: save it in nbs/images/ and link to it in markdown')
     return markdown(text(data['text/markdown'])) if 'text/markdown' in data else fenced(text(data.get('text/plain', '')).strip('\n'))
-
-def parts(c):
-    "What a cell puts into the README"
-    o = options(c)
-    if c['cell_type'] == 'markdown': yield markdown(text(c['source']))
-    if c['cell_type'] != 'code' or hidden(c) or 'default_exp' in o: return
-    if o.get('echo') != 'false' and body(c): yield fenced(body(c), 'python')
-    if o.get('output') != 'false': yield from map(output, c['outputs'])
 
 def command(word):
     "README's one fenced line that starts with `pip install` and holds `word`"
@@ -50,7 +42,7 @@ def command(word):
 
 if __name__ == '__main__':
     cells = read(root/'nbs/index.ipynb')['cells']
-    title, _, rest = '\n\n'.join(p for c in cells for p in parts(c) if p).partition('\n')
+    title, _, rest = '\n\n'.join(p for c in cells for p in parts(c, output, markdown) if p).partition('\n')
     if not title.startswith('# '): sys.exit('nbs/index.ipynb must begin with a markdown cell "# Title"')
     made = f'{title}\n\n{warning}\n\n{rest.strip()}\n'
     if '--check' not in sys.argv: readme.write_text(made, encoding='utf-8')
