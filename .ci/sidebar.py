@@ -13,7 +13,7 @@ out = nbs/'sidebar.yml'
 cfg = ConfigParser(delimiters=['=']); cfg.read(nbs.parent/'settings.ini')
 chapters = {
     'The idea': '00a_*.ipynb',
-    'Method': '00_*.ipynb 00b_*.ipynb 01_*.ipynb 01a_*.ipynb 0[2-4]_*.ipynb',
+    'Method': '00_*.ipynb 00b_*.ipynb 01_*.ipynb 01[ab]_*.ipynb 0[2-4]_*.ipynb',
     'Measures': '0[5-8]_*.ipynb 10a_*.ipynb',
     'Uses': '09*_*.ipynb 10_*.ipynb 10b_*.ipynb 11_*.ipynb',
     'Experiments': 'experiments/*.ipynb',

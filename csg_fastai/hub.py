@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['HUB_FILES', 'model_card', 'hub_folder', 'load_pretrained', 'push', 'pull']
 
-# %% ../nbs/12b_hub.ipynb #b2e959a1
+# %% ../nbs/12b_hub.ipynb #a889ffe7
 import json, re
 from fastai.basics import *
 from . import train as recipes
 from .gate import density_interval, in_V_G
 from .interpret import CSGInterpretation
 from .train import _damaged, _fitting, _foreign, _is_files, _net, _origin_like, _preset_of, _sha
-from .train import atomic_write, make_folder, pretrained_names, read_json, read_tensors, run_file, run_manifest, write_json
+from .train import atomic_write, make_folder, pretrained_names, read_json, read_tensors
+from .train import run_file, run_manifest, write_json
 
-# %% ../nbs/12b_hub.ipynb #f7c368a4
+# %% ../nbs/12b_hub.ipynb #02d5836b
 HUB_FILES = ['model.safetensors', 'gate.safetensors', 'config.json', 'README.md']
 
 def _worth(o):
@@ -22,10 +23,10 @@ def _worth(o):
     mis = o.mis()
     res = {'accuracy':dict(value=o.accuracy, floor=(o.labels.bincount().max()/o.N).item(), n=o.N),
            'MIS':dict(value=mis.value, floor=mis.null_mean, unit='nats', n=o.N)}
-    if o.G is not None: res['density of the gate'] = dict(value=o.G.mean().item(), floor=density_interval(*o.G.shape)[0])
-    return res
+    if o.G is None: return res
+    return res | {'density of the gate':dict(value=o.G.mean().item(), floor=density_interval(*o.G.shape)[0])}
 
-# %% ../nbs/12b_hub.ipynb #b1e81676
+# %% ../nbs/12b_hub.ipynb #ed219f79
 def _code(o): return '`' + ' '.join(str(o).split()).replace('`', "'").replace('|', r'\|') + '`'
 
 def _table(head, rows):
@@ -45,41 +46,45 @@ def model_card(
     license:str=None # 'apache-2.0', 'cc-by-4.0', ... as the Hub has it; None: none is given
 )->str: # text of README.md
     "What the network is, how it was made, and what it is worth"
-    p, data, gate = m['preset'], m['data'], m.get('gate') or {}
-    of = 'class-specific filters (CSG)' if m['method'] == 'csg' else 'ordinary training (STD)'
+    p, data, csg, no = m['preset'], m['data'], m['method'] == 'csg', (m.get('gate') or {}).get('verdict')
+    kind = 'class-specific filters (CSG)' if csg else 'ordinary training (STD)'
+    led = 'Each filter of the last map was led to serve few classes; `gate.safetensors` says which.' if csg else ''
     rows = [[k, f'{v["value"]:.4g}', f'{v["floor"]:.4g}', v.get('unit', ''), v.get('n', '')] for k,v in worth.items()]
-    made = [[k, _code(v)] for k,v in (p | {'seed':m['seed'], 'processes':m['processes'], 'device':m['device']}).items()]
+    made = p | {k:m[k] for k in ('seed', 'processes', 'device')}
+    used = m['versions'] | {'code SHA-256':m['code']['sha256']}
     return f'''---
 {_head(m, worth, license)}
 ---
-# {p["model"]} on {p["data"]}: {of}
+# {p["model"]} on {p["data"]}: {kind}
 
-Trained by the recipe {_code(p["name"])} of csg_fastai. {"Each filter of the last map was led to serve few classes; `gate.safetensors` says which."*(m["method"] == "csg")}
+Trained by the recipe {_code(p["name"])} of csg_fastai. {led}
 
 ```python
 from csg_fastai.hub import load_pretrained, pull
-model, G = load_pretrained(pull('user/name', 'folder'))    # G is the gate [classes, filters], None after ordinary training
+model, G = load_pretrained(pull('user/name', 'folder'))    # G: the gate [classes, filters], or None
 ```
 
 ## Results
 
-On the {data["n_test"]} test images. The floor of the accuracy is the share of the largest class, that of the MIS (mutual information score) comes from shuffled labels.
+On the {data["n_test"]} test images. The floor of the accuracy is the share of the largest class,
+that of the MIS (mutual information score) comes from shuffled labels.
 
 {_table(['measure', 'value', 'floor', 'unit', 'images'], rows)}
 
-{f"What the training said of its gate: {_code(gate['verdict'])}" if gate.get('verdict') else ""}
+{f"What the training said of its gate: {_code(no)}" if no else ""}
 
 ## Data
 
-{_code(p["data"])}, {data["n_train"]} images to train, SHA-256 {_code(data["sha256"])}. Classes in the order of the scores: {", ".join(map(_code, data["classes"]))}.
+{_code(p["data"])}, {data["n_train"]} images to train, SHA-256 {_code(data["sha256"])}.
+Classes in the order of the scores: {", ".join(map(_code, data["classes"]))}.
 
 ## Recipe
 
-{_table(['', ''], made)}
+{_table(['', ''], [[k, _code(v)] for k,v in made.items()])}
 
 ## Versions
 
-{_table(['', ''], [[k, _code(v)] for k,v in (m['versions'] | {'code SHA-256':m['code']['sha256']}).items()])}
+{_table(['', ''], [[k, _code(v)] for k,v in used.items()])}
 
 ## Licence
 
@@ -103,14 +108,15 @@ def hub_folder(
     write_json(folder/'config.json', cfg, seal=True)
     return folder
 
-# %% ../nbs/12b_hub.ipynb #f6052573
+# %% ../nbs/12b_hub.ipynb #5c3e923b
 def load_pretrained(
     name, # folder that `hub_folder` wrote or `pull` fetched, or one of `pretrained_names`
     device='cpu',
     folder=None # of stored networks; None: the package's own results
 )->tuple: # network in evaluation mode, and its gate [C,K] (None after STD training)
     "A trained network and its gate, from a folder of the Hub's form or by the name of a stored one"
-    if str(name) in pretrained_names(folder) or not Path(name).is_dir(): return recipes.load_pretrained(str(name), device, folder)
+    stored = str(name) in pretrained_names(folder) or not Path(name).is_dir()
+    if stored: return recipes.load_pretrained(str(name), device, folder)
     try: model, G = _read_folder(Path(name))
     except (OSError, ValueError, RuntimeError) as e:
         why = re.sub(': (remove its folder|go on with resume|remove it|pass learn=).*', '', ' '.join(str(e).split()))
@@ -129,7 +135,7 @@ def _read_folder(d):
     if len(G) != c or not in_V_G(G): raise ValueError(f'gate.safetensors holds no gate of {c} classes')
     return model, G
 
-# %% ../nbs/12b_hub.ipynb #6c2b5230
+# %% ../nbs/12b_hub.ipynb #dd69c55f
 def push(
     folder, # that `hub_folder` wrote
     repo:str, # 'user/name'
@@ -142,7 +148,8 @@ def push(
     for k in ('config.json', 'README.md'): run_file(folder, k)
     api = HfApi(token=token)
     api.create_repo(repo, private=private, exist_ok=True)
-    return api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=HUB_FILES, commit_message='Weights, gate and model card')
+    said = 'Weights, gate and model card'
+    return api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=HUB_FILES, commit_message=said)
 
 def pull(
     repo:str, # 'user/name'

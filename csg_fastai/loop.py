@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['THE_LOOPS', 'ClassGate']
 
-# %% ../nbs/01b_any_loop.ipynb #f0921466
+# %% ../nbs/01b_any_loop.ipynb #650ee411
 from contextlib import contextmanager
 from copy import deepcopy
 from types import SimpleNamespace
 from fastai.basics import *
 from .callback import CSG
-from .gate import project
+from .gate import _whole, project
 from .schedule import csg_epochs
 
-# %% ../nbs/01b_any_loop.ipynb #37c77a22
+# %% ../nbs/01b_any_loop.ipynb #06cbb333
 THE_LOOPS = 'scheme csg_lr std_layers csg_layers frozen_bn say'.split() # arguments of `CSG` that a loop has no use for
 
 class ClassGate(CSG):
@@ -28,10 +28,12 @@ class ClassGate(CSG):
         **kwargs
     ):
         if bad := kwargs.keys() & THE_LOOPS: raise ValueError(f'{min(bad)}: a loop sees to that itself, leave it out')
+        _whole(n_epoch=n_epoch, n_step=n_step)
         super().__init__(**kwargs)
         dev = next(get_model(model).parameters()).device
-        xb = to_device(xb if isinstance(xb, tuple) else (xb,), dev)
-        self.learn = SimpleNamespace(model=model, xb=xb, yb=None, loss=None, loss_grad=None, scaler=None, opt=None, cbs=[], metrics=[],
+        xb = to_device(tuple(xb) if is_listy(xb) else (xb,), dev)
+        self.learn = SimpleNamespace(
+            model=model, xb=xb, yb=None, loss=None, loss_grad=None, scaler=None, opt=None, cbs=[], metrics=[],
             dls=SimpleNamespace(train=range(n_step)), n_epoch=n_epoch, n_iter=n_step, epoch=0, iter=0)
         self.epochs, self.live = csg_epochs(n_epoch, self.period, self.n_csg, self.warmup), True
         self._setup()
@@ -80,11 +82,12 @@ def _next_epoch(self:ClassGate):
     self.learn.epoch, self.learn.iter = self.learn.epoch+1, 0
     self.before_train()
 
-# %% ../nbs/01b_any_loop.ipynb #12d66f9d
+# %% ../nbs/01b_any_loop.ipynb #3061458a
 @patch
 def state_dict(self:ClassGate):
     "All that the gate needs to go on in step, as tensors, numbers and texts: `torch.load` reads it with `weights_only=True`"
-    at = dict(epoch=self.learn.epoch, iter=self.learn.iter, sums=[float(self.ce_sum), float(self.leak_sum), self.n_seen])
+    sums = [float(self.ce_sum), float(self.leak_sum), self.n_seen]
+    at = dict(epoch=self.learn.epoch, iter=self.learn.iter, sums=sums)
     return deepcopy(dict(super(ClassGate, self).state_dict(), **at))
 
 @patch
