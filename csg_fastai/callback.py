@@ -317,7 +317,9 @@ def _make_opt(self:CSG):
     if self.lambda2 == 'auto' and self.psi == 'l2': self.lambda2_ /= self.G.shape[1]
     for o in opt.param_groups: o['lr'] = self.gate_lr_
     self.opt_G, self.start = opt, self.G.detach().sum().item()
-    if self.resumed is not None: opt.load_state_dict(self.resumed['opt']); self.start = self.resumed['start']
+    if self.resumed is not None:
+        opt.load_state_dict(self.resumed['opt'])
+        self.start, self.n_step = self.resumed['start'], self.resumed.get('n_step', 0)      # older checkpoints have no n_step
     self.resumed = None
 
 # %% ../nbs/01_callback.ipynb #3c195734
@@ -530,6 +532,7 @@ def load(self:CSG, file):
 def _put(self:CSG, G):
     "The gate `G`; in the middle of a fit the gate's own parameter takes its values, and its optimizer begins anew"
     if self.opt_G is None: return G
+    if G.shape != self.G.shape: raise ValueError(f'the gate is {[*G.shape]}, but the one in training is {[*self.G.shape]}: load the gate of this network')
     with torch.no_grad(): self.G.copy_(G)
     self.opt_G.state.clear()
     return self.G
@@ -574,7 +577,7 @@ def state_dict(self:CSG):
     "Gate, its optimizer and the closing's start, for a fit that goes on with `start_epoch`"
     if self.opt_G is None: raise ValueError('there is no gate yet: fit first')
     history = [dict(h, path=int(h['path'])) for h in self.history]
-    return dict(G=self.G.detach().cpu().clone(), opt=self.opt_G.state_dict(), start=self.start, history=history)
+    return dict(G=self.G.detach().cpu().clone(), opt=self.opt_G.state_dict(), start=self.start, n_step=self.n_step, history=history)
 
 @patch
 def load_state_dict(self:CSG, state):

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'HERE', 'RUN_FILES', 'ORIGIN', 'MANIFEST', 'check_device', 'build', 'net_of', 'rng_state', 'set_rng',
            'step_lr', 'pack', 'unpack', 'save_checkpoint', 'read_checkpoint', 'last_checkpoint', 'Keeper', 'OutOfTime',
-           'history_csv', 'read_history', 'KeepGates', 'load_gates', 'kept_gates', 'differing', 'is_sha256', 'is_dict',
-           'fitting', 'run_manifest', 'preset_of', 'undamaged', 'is_finished', 'train', 'low_precision', 'foreign',
-           'load_run', 'distributed']
+           'history_csv', 'read_history', 'KeepGates', 'load_gates', 'kept_gates', 'differing', 'is_sha256', 'is_files',
+           'is_dict', 'fitting', 'run_manifest', 'preset_of', 'damaged_files', 'undamaged', 'is_finished', 'train',
+           'low_precision', 'foreign', 'load_run', 'distributed']
 
 # %% ../nbs/04b_train.ipynb #dd06c2bc
 import csv, dataclasses, hashlib, io, json, os
@@ -477,7 +477,7 @@ RUN_FILES = ['model.safetensors', 'gate.safetensors', 'gates.safetensors', 'mi.s
 
 def _is_text(v): return isinstance(v, str)
 def is_sha256(v): return _is_text(v) and re.fullmatch('[0-9a-f]{64}', v) is not None
-def _is_files(v): return isinstance(v, dict) and set(v) <= set(RUN_FILES) and all(map(is_sha256, v.values()))
+def is_files(v): return isinstance(v, dict) and set(v) <= set(RUN_FILES) and all(map(is_sha256, v.values()))
 def _is_parts(v): return isinstance(v, list) and all(isinstance(o, dict) and whole_from(0)(o.get('epoch')) for o in v)
 def is_dict(v): return isinstance(v, dict)
 
@@ -486,7 +486,7 @@ _data = dict(sha256=is_sha256, n_train=whole_from(1), n_test=whole_from(1), clas
 ORIGIN = dict(preset=is_dict, method=lambda v: v in METHODS, seed=is_seed,
                     data=_data, versions=is_dict, code=_code)
 MANIFEST = dict(ORIGIN, processes=whole_from(1), device=_is_text, finished=or_none(_is_text),
-                seconds=or_none(at_least(0)), files=_is_files)
+                seconds=or_none(at_least(0)), files=is_files)
 
 def _misfit(o, want, at=''):
     "The name of the first entry of `o` that is not as `want` has it, or None"
@@ -517,7 +517,7 @@ def preset_of(m):
     if lost: raise ValueError(f'{lost[0]!r} is no hyperparameter, or is missing')
     return check_preset(Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in m['preset'].items()}))
 
-def _damaged(folder, m, names=RUN_FILES):
+def damaged_files(folder, m, names=RUN_FILES):
     "Files in `names` that are not as the training left them"
     def same(k):
         try: return sha256(run_file(folder, k).read_bytes()) == m['files'][k]
@@ -526,14 +526,14 @@ def _damaged(folder, m, names=RUN_FILES):
 
 def undamaged(folder, m, *names):
     "One line for the first of the files `names` that isn't as the training left it"
-    for k in _damaged(folder, m, names or RUN_FILES):
+    for k in damaged_files(folder, m, names or RUN_FILES):
         raise ValueError(f'{Path(folder)/k} is damaged or missing: go on with resume, it is made again')
 
 def is_finished(folder)->bool:
     "Does `folder` hold a finished training with all its files as they were written?"
     if not os.path.lexists(Path(folder)/'manifest.json'): return False
     m = run_manifest(folder)
-    return bool(m['finished'] and m['files'] and not _damaged(folder, m))
+    return bool(m['finished'] and m['files'] and not damaged_files(folder, m))
 
 def _clear(folder):
     "Remove a run's files, the manifest last"
@@ -553,7 +553,7 @@ def _claim(folder, m, resume, say):
     old = run_manifest(folder)
     _same_run(old, m, folder)
     if is_finished(folder): return True, None
-    for k in _damaged(folder, old): say(f'{folder/k} is damaged or missing: it is made again')
+    for k in damaged_files(folder, old): say(f'{folder/k} is damaged or missing: it is made again')
     state = last_checkpoint(folder, say)
     if state: _join_parts(m, old, state['epoch'], lambda s: say(f'{folder}: {s}'))
     return False, state
