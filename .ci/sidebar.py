@@ -15,7 +15,7 @@ chapters = {
     'The idea': '00a_*.ipynb',
     'Method': '00_*.ipynb 00b_*.ipynb 01_*.ipynb 01a_*.ipynb 0[2-4]_*.ipynb',
     'Measures': '0[5-8]_*.ipynb 10a_*.ipynb',
-    'Uses': '09*_*.ipynb 10_*.ipynb 10b_*.ipynb 11_*.ipynb',
+    'Uses': '09*_*.ipynb 10_*.ipynb 10b_*.ipynb 11*_*.ipynb',
     'Experiments': 'experiments/*.ipynb',
     'Tutorials': 'tutorials/*.ipynb',
     'Results and commands': '1[2-9]*_*.ipynb',
