@@ -37,7 +37,9 @@ def _parts(o, x):
     with _still(o._net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
     A,z = A[0].cpu(),z[0].float().cpu()
     if h := o.head(): return A, z, h[0]*_pool(A[None]), *h
-    return A, z, z[:,None] - _masked(o, x, 1-torch.eye(len(A))).T, None, None
+    on,P = A.flatten(1).any(1) | ~A.any(),torch.zeros(len(z), len(A))          # to mask a map of zeros changes nothing
+    P[:,on] = z[:,None] - _masked(o, x, 1-torch.eye(len(A))[on]).T
+    return A, z, P, None, None
 
 # %% ../nbs/11a_explain.ipynb #ex000016
 def _belongs(o):
@@ -55,7 +57,8 @@ def _transformed(dl, image, mode):
     im = _shown(image, mode) if isinstance(image, Image.Image) else read_image(image, mode)
     if isinstance(dl, FastaiDL):
         items,ds = [(PILImageBW if mode=='L' else PILImage)(im.copy())],dl.dataset
-        with _plain_data(dl.new(test_set(ds, items) if isinstance(ds, (Datasets,TfmdLists)) else items)) as d: return first(d)[0]
+        if isinstance(ds, (Datasets,TfmdLists)): items = test_set(ds, items)
+        with _plain_data(dl.new(items)) as d: return first(d)[0]
     ds = getattr(dl, 'dataset', None)
     while hasattr(ds, 'dataset'): ds = ds.dataset
     if callable(t := getattr(ds, 'transform', None)): return t(im)[None]
@@ -71,16 +74,17 @@ def _taken(o, image):
     elif isinstance(image, (str,Path,Image.Image)): x = _transformed(o.dl, image, 'L' if shape[0]==1 else 'RGB')
     else: x = _tensor(image, 'the image', 'a number, a file, a PIL image or a tensor [ch,H,W]')
     x = x.detach().cpu().as_subclass(Tensor)
-    if not x.is_floating_point(): raise ValueError(f'the image is a tensor of {x.dtype}: pass it as the loader gives it, or a PIL image')
-    if x.ndim==3: x = x[None]
-    if x.shape != (1,*shape):
-        raise ValueError(f'the image is {list(x.shape[1:] if len(x)==1 else x.shape)}, those of the data are {list(shape)}: pass a file or a PIL image to have it resized as they are')
+    if not x.is_floating_point():
+        raise ValueError(f'the image is a tensor of {x.dtype}: pass it as the loader gives it, or a PIL image')
+    if x.ndim==4 and len(x)==1: x = x[0]
+    if x.shape != shape: raise ValueError(
+        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized as they are")
     if not x.isfinite().all(): raise ValueError('the image holds NaN or infinity: check how it was made')
-    return x,y
+    return x[None],y
 
 # %% ../nbs/11a_explain.ipynb #ex000020
 def _seen(o, x):
-    "Images [n,ch,H,W] as one looks at them, between 0 and 1; from the least to the largest value where it isn't known how they were normalised"
+    "Images [n,ch,H,W] as one looks at them, between 0 and 1; stretched where their normalisation isn't known"
     known = norm_stats(o.dl) if hasattr(o.dl, 'dataset') else (0.,1.)
     mean,std = (torch.as_tensor(o.norm.get(k, v)).float().view(1,-1,1,1) for k,v in zip(('mean','std'), known))
     p = x*std + mean
@@ -108,12 +112,13 @@ class Explanation(Measure):
     pred = property(lambda self: self.classes[0], doc='Number of the predicted class')
     exact = property(lambda self: self.weights is not None, doc='Do the parts and the bias add up to the score?')
     activations = property(lambda self: self.maps.mean((1,2)), doc='Spatial means of the maps [K]')
-    without = property(lambda self: (self.logits[:,None]-self.parts).argmax(0), doc='The class predicted without each filter [K]')
+    without = property(lambda self: (self.logits[:,None]-self.parts).argmax(0), doc='Predicted without each filter [K]')
 
 # %% ../nbs/11a_explain.ipynb #ex000028
 def _class_number(o, c):
     "Number of the class `c`, a name or a number"
-    if isinstance(c, str) and c not in o.vocab: raise ValueError(f'no class {c!r}: use one of {_few(o.vocab, 12)}{_close(c, o.vocab)}')
+    if isinstance(c, str) and c not in o.vocab:
+        raise ValueError(f'no class {c!r}: use one of {_few(o.vocab, 12)}{_close(c, o.vocab)}')
     return o.class_number(c)
 
 @patch
@@ -145,8 +150,13 @@ def whose(self:Explanation, k)->str:
     return _few([self.vocab[c] for c in self.owned[:,k].nonzero().flatten().tolist()], 3) or 'no class'
 
 @patch
+def strongest(self:Explanation, c:int, n:int=8)->list:
+    "Numbers of the `n` filters with the largest parts in the score of class c, for or against"
+    return self.parts[c].abs().argsort(descending=True, stable=True)[:n].tolist()
+
+@patch
 def by_class(self:Explanation)->pd.DataFrame:
-    "For each class on show: what its own, shared and foreign filters add to its score, and what is predicted without its filters"
+    "What own, shared and foreign filters add to the score of each class on show, and the prediction without its filters"
     rest,rows = 'bias' if self.exact else 'remainder',[]
     for c,z in zip(self.classes, self.muted):
         sums = {k:self.parts[c][torch.from_numpy(self.kinds(c)==k)].sum().item() for k in ('own','shared','foreign')}
@@ -161,9 +171,9 @@ def to_df(self:Explanation,
     "One row per filter"
     c = self.pred if c is None else c
     rival = self.classes[1] if c==self.pred else self.pred
-    ks = self.parts[c].abs().argsort(descending=True, stable=True)
-    cols = {'filter':ks.tolist(), 'belongs to':[self.whose(k) for k in ks], 'kind':self.kinds(c)[ks], 'activation':self.activations[ks],
-            f'usual on {self.vocab[c]}':self.usual[c,ks]}
+    ks = self.strongest(c, len(self.maps))
+    cols = {'filter':ks, 'belongs to':[self.whose(k) for k in ks], 'kind':self.kinds(c)[ks],
+            'activation':self.activations[ks], f'usual on {self.vocab[c]}':self.usual[c,ks]}
     if self.exact: cols['weight'] = self.weights[c,ks]
     cols |= {f'adds to {self.vocab[o]}':self.parts[o,ks] for o in (c,rival)}
     return pd.DataFrame({**cols, 'without it':[self.vocab[o] for o in self.without[ks]]})
@@ -171,18 +181,22 @@ def to_df(self:Explanation,
 # %% ../nbs/11a_explain.ipynb #ex000030
 @patch
 def words(self:Explanation, n:int=3)->str:
-    "The prediction in words: by how much it leads, which `n` filters made the difference, and what it would be without them"
+    "The prediction in words: its lead, the `n` filters that made the difference, and what it would be without them"
     (p,r),name = self.classes[:2],lambda c: self.vocab[c]
     d = self.parts[p]-self.parts[r]
     ks = [k for k in d.argsort(descending=True)[:n].tolist() if d[k] > 0]
     true = '' if self.label is None else f', is {name(self.label)}' if self.label!=p else ', rightly'
-    gave = [f'filter {k} ({self._tag(k)}) gave {self.parts[p,k]:+.2f} to {name(p)} and {self.parts[r,k]:+.2f} to {name(r)}' for k in ks]
+    P = self.parts
+    gave = [f'filter {k} ({self._tag(k)}) gave {P[p,k]:+.2f} to {name(p)} and {P[r,k]:+.2f} to {name(r)}' for k in ks]
     said = [f'Predicted {name(p)}{true}; it leads {name(r)} by {self.logits[p]-self.logits[r]:.2f}: {"; ".join(gave)}.']
     turn = {}
     for k in ks:
         if self.without[k] != p: turn.setdefault(name(self.without[k]), []).append(str(k))
-    said += [f'Without filter {" or ".join(v)} alone it would be {c}.' for c,v in turn.items()] or [f'Without any one of them it would still be {name(p)}.']
-    if n := int(self.owned[p].sum()): said.append(f"Without all {n} filters of {name(p)} it would {'still ' if self.muted[0].argmax()==p else ''}be {name(self.muted[0].argmax())}.")
+    alone = [f'Without filter {" or ".join(v)} alone it would be {c}.' for c,v in turn.items()]
+    said += alone or [f'Without any one of them it would still be {name(p)}.']
+    if n := int(self.owned[p].sum()):
+        then = self.muted[0].argmax().item()
+        said.append(f"Without all {n} filters of {name(p)} it would {'still '*(then==p)}be {name(then)}.")
     return ' '.join([*said, *self._silent()])
 
 @patch
@@ -193,17 +207,15 @@ def _tag(self:Explanation, k):
 @patch
 def _silent(self:Explanation):
     "What the true class's filters did, where the prediction is wrong"
-    y = self.label
-    if y in (None,self.pred) or not self.owned[y].any(): return []
-    at = self.owned[y]
-    now,usual = self.activations[at].sum(),self.usual[y,at].sum()
-    return [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as they are on its images on average.']
+    if (y := self.label) in (None,self.pred): return []
+    now,usual = self.activations[self.owned[y]].sum(),self.usual[y,self.owned[y]].sum()
+    return [] if not usual > 0 else [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as they are on its images on average.']
 
 # %% ../nbs/11a_explain.ipynb #ex000031
 @patch(as_prop=True)
 def _note(self:Explanation):
-    how = '' if self.exact else 'The head is not pool + linear: the parts need not add up to the score, `by_class()` has the remainder. '
-    return f'{self.words()} {how}Whose a filter is: {self.by}.'
+    how = ' The head is not pool + linear: parts need not add up to the score, `by_class()` has the remainder.'
+    return f'{self.words()}{"" if self.exact else how} Whose a filter is: {self.by}.'
 
 @patch
 def __repr__(self:Explanation): return f'{self.title}: {self.words()}'
@@ -220,12 +232,6 @@ def spread(self:Explanation,
         a = self.maps.abs()
         each = self.parts[c][:,None,None]*a/a.sum((1,2), keepdim=True).clamp_min(1e-12)
     return each.sum(0) if k is None else each[k]
-
-@patch
-def strongest(self:Explanation, c:int, n:int=8, kinds=('own','shared','foreign'))->list:
-    "Numbers of the filters of these kinds with the largest parts in the score of class c"
-    ks,which = self.parts[c].abs().argsort(descending=True, stable=True).tolist(),self.kinds(c)
-    return [k for k in ks if which[k] in kinds][:n]
 
 # %% ../nbs/11a_explain.ipynb #ex000038
 def _paint(ax, p, title='', **kwargs):
@@ -261,8 +267,8 @@ def plot(self:Explanation,
 ): # Axis, or axes by name
     "The image, the strongest filters of its class on it, and what each class on show got from whom"
     if ax is not None: return self._bars(ax)
-    pro = lambda *kinds: [k for k in self.strongest(self.pred, len(self.maps), *kinds) if self.parts[self.pred,k] > 0][:n]
-    ks = pro(('own','shared')) or pro()
+    pro = [k for k in self.strongest(self.pred, len(self.maps)) if self.parts[self.pred,k] > 0]
+    ks = [k for k in pro if self.owned[self.pred,k]][:n] or pro[:n]
     names = ['image', *map(str, ks)]
     fig = plt.figure(figsize=(1.7*max(3, len(names)), 2.3+.3*len(self.classes)), layout='constrained')
     axs = fig.subplot_mosaic([names, ['bars']*len(names)], height_ratios=[1.7, .6+.3*len(self.classes)])
@@ -291,7 +297,7 @@ class Why(View):
 
 @patch
 def view(self:Explanation, n:int=8)->Why:
-    "The explanation to play with: `widget()` for a notebook, `static()` for a page; with the `n` strongest filters of each class on show"
+    "The explanation to play with: `widget()` for a notebook, `static()` for a page; `n` filters of each class on show"
     return Why(self, n)
 
 @patch
@@ -306,9 +312,11 @@ def _text(self:Why, c, k):
     if k is None:
         row = e.by_class().iloc[e.classes.index(c)]
         sums = ', '.join(f'{n} {row[n]:+.2f}' for n in _KINDS if n in row)
-        return f"<p>Score of {name(c)}: {e.logits[c]:.2f} = {sums}. Without its {row['filters']} filters: {_esc(row['without them'])}.</p>"
-    return (f'<p>Filter {k} belongs to {_esc(e.whose(k))} ({e.kinds(c)[k]}) and adds {e.parts[c,k]:+.2f} to the score of {name(c)}, {e.logits[c]:.2f}. '
-            f'Predicted without it: {_esc(e.vocab[e.without[k]])}.</p>')
+        then = f"Without its {row['filters']} filters it would be {_esc(row['without them'])}."
+        if not row['filters']: then = 'No filter belongs to it.'
+        return f'<p>Score of {name(c)}: {e.logits[c]:.2f} = {sums}. {then}</p>'
+    what = f'Filter {k} belongs to {_esc(e.whose(k))} ({e.kinds(c)[k]}) and adds {e.parts[c,k]:+.2f}'
+    return f'<p>{what} to the score of {name(c)}, {e.logits[c]:.2f}. Without it it would be {name(e.without[k])}.</p>'
 
 @patch
 def draw(self:Why, c, k, side=150):
@@ -318,8 +326,8 @@ def draw(self:Why, c, k, side=150):
     over = tint(resize(heat, e.picture.shape[-2:])/top, _FIRE, _BLUE, most=.85, exact=False)
     two = [o for x in (0, side+8) for o in (put(self.image, x, 0, side, side), frame(x, 0, side, side))]
     parts = [*two, put(over, side+8, 0, side, side), *self._rows(c, k, ks, 2*side+20)]
-    who = 'all filters' if k is None else f'filter {k}'
-    return [self._text(c, k), *svg(2*side+275, max(side, 20+15*len(ks)), *parts, alt=f'the image, where {who} spoke, and what each filter added')]
+    alt = f'the image, where {"all filters" if k is None else f"filter {k}"} spoke, and what each filter added'
+    return [self._text(c, k), *svg(2*side+275, max(side, 20+15*len(ks)), *parts, alt=alt)]
 
 @patch
 def _rows(self:Why, c, k, ks, x, w=55):
@@ -330,7 +338,8 @@ def _rows(self:Why, c, k, ks, x, w=55):
     some = lambda sign: ''.join(bar(i, e.parts[c,j]) for i,j in enumerate(ks) if e.parts[c,j]*sign > 0)
     names = [say(_short(f'{j} ({e.whose(j)})', 17), x+95, 26+15*i, 'b'*(j==k), 'end') for i,j in enumerate(ks)]
     far = [say(f'{e.parts[c,j]:+.2f}', x+250, 26+15*i, 's', 'end') for i,j in enumerate(ks)]
-    return [say('filter (its class): for and against', x, 11, 'm'), *names, *far, f'<path class="r" d="{some(1)}"/>', f'<path class="g" d="{some(-1)}"/>']
+    both = [f'<path class="{cls}" d="{some(sign)}"/>' for cls,sign in (('r',1), ('g',-1))]
+    return [say('filter (its class): for and against', x, 11, 'm'), *names, *far, *both]
 
 # %% ../nbs/11a_explain.ipynb #ex000051
 class _Open(TorchFunctionMode):
@@ -339,8 +348,9 @@ class _Open(TorchFunctionMode):
         name,kwargs = getattr(func, '__name__', ''),kwargs or {}
         if name in ('relu','relu_','relu6','leaky_relu','leaky_relu_'): return args[0]
         if name=='max_pool2d' and kwargs.get('dilation', 1) in (1,(1,1)) and not kwargs.get('return_indices'):
-            names = dict(zip(('kernel_size','stride','padding'), args[1:])) | kwargs
-            return F.avg_pool2d(args[0], **{k:v for k,v in names.items() if k in ('kernel_size','stride','padding','ceil_mode')})
+            given = dict(zip(('kernel_size','stride','padding'), args[1:])) | kwargs
+            used = 'kernel_size','stride','padding','ceil_mode'
+            return F.avg_pool2d(args[0], **{k:given[k] for k in used if k in given})
         return func(*args, **kwargs)
 
 def _span(g, share):
@@ -354,7 +364,7 @@ def receptive_field(
     x, # Images [B,ch,H,W]; only their size counts
     layer=None, # The layer with the map; None: the last map before the head
     share:float=1. # Share of the gradient that the windows hold; 1: every pixel that counts
-)->tuple: # Rows of the image for each row of the map [h,2], columns for each column [w,2]: the first, and the one after the last
+)->tuple: # Rows of the image for each row of the map [h,2], and columns [w,2]: the first, the one after the last
     "Which window of the image each position of the last map sees"
     with _still(model, x, layer) as (model,xs,place), _Open():
         h,w = _last_map(model, (xs[0][:1], *xs[1:]), place)[0].shape[2:]
@@ -391,11 +401,13 @@ class ClassSheet(Measure):
     def _note(self):
         name = self.vocab[self.c]
         if not self.filters: return f'No filter belongs to {name} ({self.by}).'
-        return f'Recognised of {name}: {self.recall:.1%}, without all of these filters {self.without[-1]:.1%}. Whose a filter is: {self.by}.'
+        lost = f'Recognised of {name}: {self.recall:.1%}, without all of these filters {self.without[-1]:.1%}.'
+        return f'{lost} Whose a filter is: {self.by}.'
     def to_df(self):
         gate = {} if self.gate is None else {'gate':self.gate}
+        share = (self.labels==self.c).double().mean(1)
         return pd.DataFrame({'filter':self.filters, 'shared':self.shared, **gate, 'mutual information':self.info,
-            'of its patches, of the class':(self.labels==self.c).double().mean(1), 'recognised':[self.recall]*len(self.filters), 'without it':self.without[:-1]})
+            'of its patches, of the class':share, 'recognised':self.recall, 'recognised without it':self.without[:-1]})
 
 # %% ../nbs/11a_explain.ipynb #ex000058
 @patch
@@ -410,10 +422,10 @@ def class_sheet(self:CSGInterpretation,
     ks = ks[M[ks,c].argsort(descending=True)]
     top = self._once(('strongest',n), lambda: collect(self._net, self.dl, self.acts.place, top=n, by='max', bar=True))
     masks = torch.cat([F.one_hot(ks, self.K).bool(), own[c][None]])
-    recall = self.remove(masks=masks).recall()[:,c]
-    at,y = top.top_images[ks],self.labels==c
-    return ClassSheet(c, ks.tolist(), _patches(self, ks.tolist(), at, share), at, top.top_values[ks], self.labels[at], (own[:,ks].sum(0) > 1).tolist(),
-        None if self.G is None else self.G[c,ks], M[ks,c], (self.preds[y]==c).float().mean().item(), recall, self.vocab, by, self.title)
+    at,recall = top.top_images[ks],(self.preds[self.labels==c]==c).float().mean().item()
+    return ClassSheet(c, ks.tolist(), _patches(self, ks.tolist(), at, share), at, top.top_values[ks], self.labels[at],
+        (own[:,ks].sum(0) > 1).tolist(), None if self.G is None else self.G[c,ks], M[ks,c],
+        recall, self.remove(masks=masks).recall()[:,c], self.vocab, by, self.title)
 
 def _patches(o, ks, at, share):
     "Of each filter and its images [F,n] the window around the map's largest value"
@@ -442,5 +454,6 @@ def plot(self:ClassSheet, axs=None): # Axes [F,n]
             ax.set_xlabel(_short(self.vocab[self.labels[i,j]]), fontsize=7, parse_math=False)
         axs[i,-1].set_title(' ', fontsize=8)                      # room for the next line, which is as wide as the row
         text = f'filter {k}: {self.info[i]:.2f} nats, {self.recall:.0%} recognised, {self.without[i]:.0%} without it'
-        axs[i,0].annotate(text, (0,1), xytext=(0,3), xycoords='axes fraction', textcoords='offset points', fontsize=8).set_in_layout(False)
+        at = dict(xytext=(0,3), xycoords='axes fraction', textcoords='offset points')
+        axs[i,0].annotate(text, (0,1), fontsize=8, **at).set_in_layout(False)
     return axs
