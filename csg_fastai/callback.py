@@ -11,8 +11,9 @@ from fastai.basics import *
 from fastai.callback.mixup import MixHandler
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.learner import join_path_file
-from numbers import Integral, Real
+from numbers import Integral
 from safetensors.torch import save_file, safe_open
+from .checks import all_are, at_least, auto_or_number, is_share, or_none, whole_from
 from .gate import apply_gate, density_interval, gate_rows, l1_density, project, project_columns, PSI
 from .gate import sparsity, sparsity_grad
 from .place import class_scores, find_place, untouched
@@ -54,12 +55,14 @@ class CSG(Callback):
         self.G, self.place, self.history, self.epochs, self.outcome = self.given, None, [], [], {}
         self.resumed, self.saved, self.of, self.ended = None, {}, None, False
         self.telling, self.planned, self.n_step = False, 0, 0
+        self.interval = self.start = self.gate_lr_ = self.lambda2_ = None       # worked out at the first batch
         self.rest()
 
     def rest(self):
         "The state between two fits"
         self.live, self.gated, self.reached, self.opt_G = False, False, False, None
         self.handle = self.share = self.pred_G = self.trainable = self.lrs = None
+        self.ce_sum, self.leak_sum, self.n_seen = 0., 0., 0
 
     def last_word(self, learn, broken=False): "What is said after a fit; see below"
 
@@ -69,31 +72,32 @@ class CSG(Callback):
         return cls(**{**dict(close=None, leak=0., cover=False), **kwargs})
 
 # %% ../nbs/01_callback.ipynb #8d431883
-def _whole(least): return lambda v: isinstance(v, Integral) and not isinstance(v, bool) and v >= least
-def _number(v): return isinstance(v, Real) and not isinstance(v, bool) and 0 <= v < math.inf
-def _is_pair(v): return isinstance(v, (tuple, list)) and len(v) == 2 and all(map(_number, v))
-def _is_close(v): return v is None or (_is_pair(v) and v[0] < v[1] <= 1)
-def _is_rate(v): return v is None or _number(v) or (callable(v) and all(_number(float(v(p))) for p in (0., .5, 1.)))
-def _names(v): return v is None or (is_listy(v) and all(isinstance(o, str) for o in v))
-def _flag(v): return isinstance(v, (bool, np.bool_))
-def _auto(v): return v == 'auto' if isinstance(v, str) else _number(v)
-def _or_none(test): return lambda v: v is None or test(v)
+def _plain(v):
+    "NumPy's numbers as Python's, also in a pair"
+    if isinstance(v, np.generic): return v.item()
+    return type(v)(map(_plain, v)) if type(v) in (tuple, list) else v
+
+def _is_flag(v): return type(v) is bool
+def _is_close(v): return all_are(is_share, 2)(v) and v[0] < v[1]
+def _is_rate(v): return at_least(0)(v) or (callable(v) and all(at_least(0)(float(v(p))) for p in (0., .5, 1.)))
+def _is_names(v): return is_listy(v) and all(isinstance(o, str) for o in v)
 
 CSG_CHECKS = dict( # argument -> (test, what to pass)
-    period=(_whole(1), 'a whole number >= 1'), n_csg=(_whole(1), 'a whole number >= 1'), warmup=(_whole(0), 'a whole number >= 0'),
-    lambda1=(_number, 'a number >= 0'), lambda2=(_auto, "'auto' or a number >= 0"), leak=(_number, 'a number >= 0'),
-    g=(_or_none(_number), 'the bound of |G|_1, a number >= K, or None'), psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
-    close=(_is_close, '(a,b) with 0 <= a < b <= 1, or None'), cover=(_flag, 'True or False'), gate_opt=(callable, 'a function of parameters'),
-    gate_lr=(_auto, "'auto' or a number >= 0"), csg_lr=(_is_rate, 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
-    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"), n_classes=(_or_none(_whole(2)), 'a whole number, at least 2, or None'),
-    multi_label=(_flag, 'True or False'), fixed=(_flag, 'True or False'), std_layers=(_names, 'a list of module names, or None'),
-    csg_layers=(_names, 'a list of module names, or None'), frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
-    say=(_or_none(callable), 'a function of a line, or None'))
+    period=(whole_from(1), 'a whole number >= 1'), n_csg=(whole_from(1), 'a whole number >= 1'), warmup=(whole_from(0), 'a whole number >= 0'),
+    lambda1=(at_least(0), 'a number >= 0'), lambda2=(auto_or_number, "'auto' or a number >= 0"), leak=(at_least(0), 'a number >= 0'),
+    g=(or_none(at_least(0)), 'the bound of |G|_1, a number >= K, or None'), psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
+    close=(or_none(_is_close), '(a,b) with 0 <= a < b <= 1, or None'), cover=(_is_flag, 'True or False'), gate_opt=(callable, 'a function of parameters'),
+    gate_lr=(auto_or_number, "'auto' or a number >= 0"), csg_lr=(or_none(_is_rate), 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
+    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"), n_classes=(or_none(whole_from(2)), 'a whole number, at least 2, or None'),
+    multi_label=(_is_flag, 'True or False'), fixed=(_is_flag, 'True or False'), std_layers=(or_none(_is_names), 'a list of module names, or None'),
+    csg_layers=(or_none(_is_names), 'a list of module names, or None'), frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
+    say=(or_none(callable), 'a function of a line, or None'))
 
 def check_args(csg):
     "One clear line for an argument that can't work"
     for k, (ok, what) in CSG_CHECKS.items():
-        try: good = ok(v := getattr(csg, k))
+        setattr(csg, k, v := _plain(getattr(csg, k)))
+        try: good = ok(v)
         except (TypeError, ValueError): good = False
         if not good: raise ValueError(f'{k}={v!r}: pass {what}')
     if csg.n_csg > csg.period: raise ValueError(f'n_csg={csg.n_csg} gated epochs of period={csg.period}: pass n_csg <= period')
@@ -590,115 +594,6 @@ def __getstate__(self:CSG):
     "What `deepcopy` and `export` take along: not the reference that says which network the gate belongs to"
     return {**super(CSG, self).__getstate__(), 'of': None}
 
-# %% ../nbs/01_callback.ipynb #940e1c7d
-FAULTS = []
-def _fault(f): FAULTS.append(f); return f
-
-@_fault
-def _untouched_(csg):
-    if not any(h['path'] for h in csg.history): return 'no gated epoch yet, the gate is untouched: fit longer, or pass a smaller period'
-
-@_fault
-def _not_finite_(csg):
-    net = csg.of and csg.of()
-    weights = net is None or all(p.isfinite().all() for p in net.parameters())
-    if weights and math.isfinite(csg.history[-1]['ce']): return
-    return 'the loss or the weights are no numbers any more: lower the learning rate or check the images'
-
-@_fault
-def _still_open_(csg):
-    top, d = 1.1*csg.interval[1], l1_density(csg.G.detach()).item()
-    if csg.fixed or d <= top: return
-    cut = "fit longer, raise n_csg, lambda2 or gate_lr, or leave them to 'auto'"
-    if csg.cut_short(): cut = 'the fit ended early, or went back to an earlier epoch'
-    return f'the gate did not close: density {d:.3f} is above its interval [{csg.interval[0]:.3g}, {csg.interval[1]:.3g}]; {cut}'
-
-@_fault
-def _ended_gated_(csg):
-    if csg.scheme == 'joint' or not csg.history[-1]['path']: return
-    return "the fit ended with a gated epoch, in which the network had the label's help: train at least one more epoch"
-
-@_fault
-def _shut_too_early_(csg):
-    top, n = 1.1*csg.interval[1], csg.history[-1]['epoch'] + 1
-    shut = first(h['epoch'] for h in csg.history if h['density'] <= top)
-    if csg.fixed or csg.leak or shut is None or n < 6 or shut >= n/3 or csg.start <= top*csg.G.numel(): return
-    return (f'the gate closed too early, in epoch {shut} of {n}: the gated path reads the label from it before there are features; '
-            'lower lambda2 or gate_lr, or leave them and close= to their defaults')
-
-@_fault
-def _one_class_has_most_(csg):
-    n = F.one_hot(csg.G.argmax(0), len(csg.G)).sum(0)
-    if csg.fixed or n.max() <= max(.5, 1.5/len(n))*n.sum(): return
-    return (f'{n.max()} of {n.sum()} filters went to one class, number {n.argmax()}: the others had little to say while the gate closed, '
-            'often because there was hardly any loss left; lower the learning rate, or close the gate earlier')
-
-@_fault
-def _not_recovered_(csg):
-    std = [h['ce'] for h in csg.history if not h['path']]
-    if not std or std[-1] <= 1.2*min(std) + .05: return
-    return (f'the plain path did not recover from the gated epochs: its cross-entropy ends at {std[-1]:.3g} and was {min(std):.3g}; '
-            'fit longer, lower csg_lr, or close the gate later')
-
-@_fault
-def _classes_without_(csg):
-    n, (C, K) = csg.empty(), csg.G.shape
-    if not n or csg.fixed: return
-    do = f', there are only {K}: gate a layer with more filters' if K < C else ': pass cover=True, or gate a layer with more filters'
-    return f'{n} of {C} classes have no filter{do}'
-
-@_fault
-def _filters_know_nothing_(csg):
-    o = csg.outcome
-    if 'mis' not in o or o['mis'] >= 1.5*o['floor']: return
-    return (f'the filters tell no more about the classes than chance (MIS {o["mis"]:.3f} nats, by chance {o["floor"]:.3f}): '
-            'are the labels right, and has the network learned?')
-
-@_fault
-def _filters_disagree_(csg):
-    o = csg.outcome
-    if 'hits' not in o or o['hits'] >= .5: return
-    return (f'only {o["hits"]:.0%} of the filters tell most about a class that the gate gives them: '
-            "don't read the gate as what the filters do; train longer, or with a larger leak")
-
-# %% ../nbs/01_callback.ipynb #197c5636
-@patch
-def empty(self:CSG):
-    "Number of classes without a filter (no entry above .5)"
-    if self.G is None: raise ValueError('there is no gate yet: fit first')
-    return int((self.G.detach() > .5).any(1).logical_not().sum())
-
-@patch
-def cut_short(self:CSG):
-    "Did the last fit end before its time, or go back to the weights of an earlier epoch?"
-    return (self.ended or not self.history
-            or abs(l1_density(self.G.detach()).item() - self.history[-1]['density']) > 1e-6)
-
-@patch
-def faults(self:CSG)->list:
-    "All that went wrong with gate and filters, in a line each"
-    if self.G is None or not self.history or not any(h['path'] for h in self.history):
-        return [_untouched_(self) or 'there is no gate: fit first']
-    return [o for o in (f(self) for f in FAULTS) if o]
-
-@patch
-def verdict(self:CSG)->str:
-    "What became of gate and filters, in words: the faults, or that all is well, as far as the filters were asked"
-    if bad := self.faults(): return f'CSG: {"; ".join(bad)}'
-    well = 'all is well' if 'hits' in self.outcome else 'the gate is well, the filters were not asked'
-    return f'CSG: {well}: {self.summary()}'
-
-@patch
-def summary(self:CSG)->str:
-    "Gate and filters in a line"
-    if self.G is None: raise ValueError('there is no gate yet: fit first')
-    n, o = (self.G.detach() > .5).sum(1), self.outcome
-    has = f'{n.min()} to {n.max()} filters per class' if not self.empty() else f'{self.empty()} of {len(n)} classes without a filter'
-    line = f'density {l1_density(self.G.detach()):.3f} (between {self.interval[0]:.3g} and {self.interval[1]:.3g} when closed), {has}'
-    if 'hits' not in o: return line
-    line += f'; {o["hits"]:.0%} of the filters tell most about a class that the gate gives them'
-    return f'{line}, MIS {o["mis"]:.3f} nats (by chance {o["floor"]:.3f}), accuracy {o["acc"]:.3f} on {o["N"]} validation images'
-
 # %% ../nbs/01_callback.ipynb #a7185853
 class SpreadLoader:
     "At most `n` of the images of `dl`, evenly spread, as batches in the same order; a stream gives its first ones"
@@ -721,6 +616,7 @@ class SpreadLoader:
             yield b
             if (seen := seen + find_bs(b)) >= self.n: return
 
+# %% ../nbs/01_callback.ipynb #cbk00001
 def ask_filters(
     csg, # `CSG` after a fit
     learn, # the Learner that was fitted
@@ -750,6 +646,117 @@ def try_ask(csg, learn):
     except Exception as e: return dict(failed=str(e).split('\n')[0][:200] or type(e).__name__)
     finally: random.setstate(state[0]); np.random.set_state(state[1]); torch.set_rng_state(state[2])
 
+# %% ../nbs/01_callback.ipynb #940e1c7d
+FAULTS = []
+def _fault(f): FAULTS.append(f); return f
+
+@patch
+def cut_short(self:CSG):
+    "Did the last fit end before its time, or go back to the weights of an earlier epoch?"
+    gone = not self.history or abs(l1_density(self.G.detach()).item() - self.history[-1]['density']) > 1e-6
+    return self.ended or gone
+
+@_fault
+def _never_gated(csg):
+    if not any(h['path'] for h in csg.history): return 'no gated epoch yet, the gate is untouched: fit longer, or pass a smaller period'
+
+@_fault
+def _not_finite(csg):
+    net = csg.of and csg.of()
+    weights = net is None or all(p.isfinite().all() for p in net.parameters())
+    if weights and math.isfinite(csg.history[-1]['ce']): return
+    return 'the loss or the weights are no numbers any more: lower the learning rate or check the images'
+
+@_fault
+def _still_open(csg):
+    top, d = 1.1*csg.interval[1], l1_density(csg.G.detach()).item()
+    if csg.fixed or d <= top: return
+    cut = "fit longer, raise n_csg, lambda2 or gate_lr, or leave them to 'auto'"
+    if csg.cut_short(): cut = 'the fit ended early, or went back to an earlier epoch'
+    return f'the gate did not close: density {d:.3f} is above its interval [{csg.interval[0]:.3g}, {csg.interval[1]:.3g}]; {cut}'
+
+@_fault
+def _ended_gated(csg):
+    if csg.scheme == 'joint' or not csg.history[-1]['path']: return
+    return "the fit ended with a gated epoch, in which the network had the label's help: train at least one more epoch"
+
+@_fault
+def _shut_too_early(csg):
+    top, n = 1.1*csg.interval[1], csg.history[-1]['epoch'] + 1
+    shut = first(h['epoch'] for h in csg.history if h['density'] <= top)
+    if csg.fixed or csg.leak or shut is None or n < 6 or shut >= n/3 or csg.start <= top*csg.G.numel(): return
+    return (f'the gate closed too early, in epoch {shut} of {n}: the gated path reads the label from it before there are features; '
+            'lower lambda2 or gate_lr, or leave them and close= to their defaults')
+
+@_fault
+def _not_recovered(csg):
+    std = [h['ce'] for h in csg.history if not h['path']]
+    if not std or std[-1] <= 1.2*min(std) + .05: return
+    return (f'the plain path did not recover from the gated epochs: its cross-entropy ends at {std[-1]:.3g} and was {min(std):.3g}; '
+            'fit longer, lower csg_lr, or close the gate later')
+
+# %% ../nbs/01_callback.ipynb #cbk00008
+@patch
+def empty(self:CSG):
+    "Number of classes without a filter (no entry above .5)"
+    if self.G is None: raise ValueError('there is no gate yet: fit first')
+    return int((self.G.detach() > .5).any(1).logical_not().sum())
+
+@_fault
+def _one_class_has_most(csg):
+    n = F.one_hot(csg.G.argmax(0), len(csg.G)).sum(0)
+    if csg.fixed or n.max() <= max(.5, 1.5/len(n))*n.sum(): return
+    return (f'{n.max()} of {n.sum()} filters went to one class, number {n.argmax()}: the others had little to say while the gate closed, '
+            'often because there was hardly any loss left; lower the learning rate, or close the gate earlier')
+
+@_fault
+def _classes_without(csg):
+    n, (C, K) = csg.empty(), csg.G.shape
+    if not n or csg.fixed: return
+    do = f', there are only {K}: gate a layer with more filters' if K < C else ': pass cover=True, or gate a layer with more filters'
+    return f'{n} of {C} classes have no filter{do}'
+
+@_fault
+def _filters_know_nothing(csg):
+    o = csg.outcome
+    if 'mis' not in o or o['mis'] >= 1.5*o['floor']: return
+    return (f'the filters tell no more about the classes than chance (MIS {o["mis"]:.3f} nats, by chance {o["floor"]:.3f}): '
+            'are the labels right, and has the network learned?')
+
+@_fault
+def _filters_disagree(csg):
+    o = csg.outcome
+    if 'hits' not in o or o['hits'] >= .5: return
+    return (f'only {o["hits"]:.0%} of the filters tell most about a class that the gate gives them: '
+            "don't read the gate as what the filters do; train longer, or with a larger leak")
+
+# %% ../nbs/01_callback.ipynb #197c5636
+@patch
+def faults(self:CSG)->list:
+    "All that went wrong with gate and filters, in a line each"
+    if self.G is None or not self.history or not any(h['path'] for h in self.history):
+        return [_never_gated(self) or 'there is no gate: fit first']
+    return [o for o in (f(self) for f in FAULTS) if o]
+
+@patch
+def verdict(self:CSG)->str:
+    "What became of gate and filters, in words: the faults, or that all is well, as far as the filters were asked"
+    if bad := self.faults(): return f'CSG: {"; ".join(bad)}'
+    well = 'all is well' if 'hits' in self.outcome else 'the gate is well, the filters were not asked'
+    return f'CSG: {well}: {self.summary()}'
+
+@patch
+def summary(self:CSG)->str:
+    "Gate and filters in a line"
+    if self.G is None: raise ValueError('there is no gate yet: fit first')
+    n, o = (self.G.detach() > .5).sum(1), self.outcome
+    has = f'{n.min()} to {n.max()} filters per class' if not self.empty() else f'{self.empty()} of {len(n)} classes without a filter'
+    line = f'density {l1_density(self.G.detach()):.3f} (between {self.interval[0]:.3g} and {self.interval[1]:.3g} when closed), {has}'
+    if 'hits' not in o: return line
+    line += f'; {o["hits"]:.0%} of the filters tell most about a class that the gate gives them'
+    return f'{line}, MIS {o["mis"]:.3f} nats (by chance {o["floor"]:.3f}), accuracy {o["acc"]:.3f} on {o["N"]} validation images'
+
+# %% ../nbs/01_callback.ipynb #cbk00013
 @patch
 def last_word(self:CSG, learn, broken=False):
     "Ask the filters, warn of faults, and say in a line what came out; of a broken fit without asking"

@@ -11,19 +11,16 @@ from contextlib import contextmanager
 
 # %% ../nbs/00f_errors.ipynb #a38b6c5e
 def in_one_line(e):
-    """An exception in one line; expected ones in their own words, without fastai's
-    note of the callback"""
+    "An exception in one line; expected ones in their own words, without fastai's note of the callback"
     msg = re.sub(r'^Exception occured in `\w+` when calling event `\w+`: ', '', ' '.join(str(e).split()))
-    # what Python's functions call resume and fresh
+    # Python's resume, fresh, path and download are flags of a command
     msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
-    msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)      # ... and its flags
+    msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)
     msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
-    if isinstance(e, KeyboardInterrupt):
-        return 'stopped; add --resume to go on from the last epoch'
+    if isinstance(e, KeyboardInterrupt): return 'stopped; add --resume to go on from the last epoch'
     if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:
         return f'out of memory: use a smaller --bs or another --device ({msg[:200]})'
-    if isinstance(e, OSError) and e.strerror and e.filename:
-        return f'{e.filename}: {e.strerror}'
+    if isinstance(e, OSError) and e.strerror and e.filename: return f'{e.filename}: {e.strerror}'
     if isinstance(e, (ValueError, OSError, ArithmeticError, ImportError)): return msg
     return f'{type(e).__name__}: {msg} (unexpected: CSG_DEBUG=1 shows where)'
 

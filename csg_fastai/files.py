@@ -22,10 +22,12 @@ def _part(file): return file.with_name(f'.{file.name}.{os.getpid()}.part')
 
 def _stage(file, data):
     "Write `data` next to `file` and force it to the disk"
-    _part(file).unlink(missing_ok=True)              # 'x' follows no link that lies there
-    with open(_part(file), 'xb') as f:
-        f.write(data.encode() if isinstance(data, str) else data)
-        f.flush(); os.fsync(f.fileno())
+    part = _part(file)
+    part.unlink(missing_ok=True)                     # 'x' follows no link that lies there
+    if callable(data): data(part)
+    with open(part, 'rb' if callable(data) else 'xb') as f:
+        if not callable(data): f.write(data.encode() if isinstance(data, str) else data); f.flush()
+        os.fsync(f.fileno())
 
 def _sync_folder(folder):
     "Force the names in `folder` to the disk, where the system can"
@@ -36,20 +38,20 @@ def _sync_folder(folder):
 
 # %% ../nbs/00d_files.ipynb #b0079d68
 def atomic_write(
-    *files, # Pairs (path, bytes or text), or one path and its content
-    between=None # Function called when all are written, before they take their places
+    *files, # a path and its content (bytes, text, or a function that writes to the path it gets), or such pairs
+    between=None # function called when all are written, before they take their places
 ):
-    """Write files whole or not at all: `OSError` in one line, with the old files
-    in place and no temporary ones left"""
+    "Write files whole or not at all: `OSError` in one line, with the old files in place and no temporary ones left"
     if not isinstance(files[0], tuple): files = [files]
     files = [(Path(f),d) for f,d in files]
     try:
         for f,d in files: _stage(f, d)
         if between: between()
         for f,_ in files: os.replace(_part(f), f)
-        _sync_folder(files[0][0].parent)
-    except OSError as e:
-        raise type(e)(f'{f}: could not be written ({e.strerror or e}); what was there before is kept') from None
+        for d in {f.parent for f,_ in files}: _sync_folder(d)
+    except (OSError, SafetensorError) as e:
+        kind,why = (type(e), e.strerror or e) if isinstance(e, OSError) else (OSError, e)
+        raise kind(f'{f}: could not be written ({why}); what was there before is kept') from None
     finally:
         for f,_ in files:
             with suppress(OSError): _part(f).unlink()
@@ -151,6 +153,7 @@ def run_file(
     if f.is_file() and f.resolve().is_relative_to(Path(folder).resolve()): return f
     raise ValueError(f'{f}: not a plain file inside its run folder: remove it')
 
+# %% ../nbs/00d_files.ipynb #fil00004
 def write_json(file, o, seal=False):
     "Write `o` as JSON, whole or not at all, with its SHA-256 if `seal`; what JSON doesn't know becomes text"
     if seal: o = dict(o, seal=sha256(json.dumps(o, indent=1, default=str).encode()))
@@ -176,6 +179,7 @@ def read_json(f):
 
 # %% ../nbs/00d_files.ipynb #c8fee610
 def hash_tensor(h, t):
+    "Add shape, type and bytes of the tensor `t` to the hash `h`"
     t = t.detach().cpu().contiguous()
     h.update(f'{list(t.shape)} {t.dtype}'.encode())
     if t.numel(): h.update(t.reshape(-1).view(torch.uint8).numpy().data)

@@ -125,13 +125,11 @@ class _Op:
 
 # %% ../nbs/00e_place.ipynb #fa01a17d
 class _Trace(TorchFunctionMode):
-    """Notes operations (`ops`) and module calls (`mods`); gates the maps that
-    enter the operations numbered `gate_at`"""
+    "Notes operations (`ops`) and module calls (`mods`); gates the maps that enter the operations numbered `gate_at`"
     def __init__(self, xb, gate_at=(), g=None):
         super().__init__()
         self.ops,self.mods,self.gate_at,self.g = [],[],gate_at,g
-        # an id is unique only while its tensor lives
-        self.live,self.keep = {id(t) for t in _tensors(xb)},[xb]
+        self.live,self.keep = {id(t) for t in _tensors(xb)},[xb]     # an id is unique only while its tensor lives
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -141,37 +139,26 @@ class _Trace(TorchFunctionMode):
         xs,ws = [t for t in ts if id(t) in self.live],[t for t in ts if id(t) not in self.live]
         op = _Op(func, args, kwargs, xs, ws)
         op.out = func(*args, **kwargs)
-        self.note(op)
+        if outs := _tensors(op.out):
+            op.outs = [_key(t) for t in outs]
+            if xs: self.live.update(map(id, outs))
+            self.ops.append(op)
         return op.out
 
-# %% ../nbs/00e_place.ipynb #6c2a6b19
-@patch
-def note(self:_Trace, op):
-    "Add `op` to the list if it made a tensor"
-    ts = _tensors(op.out)
-    if not ts: return
-    op.outs = [_key(t) for t in ts]
-    if op.xs: self.live.update(map(id, ts))
-    self.ops.append(op)
+    def gate(self, t):
+        "The gated `t` if it is a map made from the images"
+        if id(t) not in self.live or t.ndim!=4 or t.shape[1]!=self.g.shape[1]: return t
+        t = t*self.g
+        self.live.add(id(t))
+        return t
 
-# %% ../nbs/00e_place.ipynb #49e07415
-@patch
-def gate(self:_Trace, t):
-    "The gated `t` if it is a map made from the images"
-    if id(t) not in self.live or t.ndim!=4 or t.shape[1]!=self.g.shape[1]: return t
-    t = t*self.g
-    self.live.add(id(t))
-    return t
-
-# %% ../nbs/00e_place.ipynb #4b7b28b0
-@patch
-def watch(self:_Trace, name, m):
-    "Hooks that note when the module `m` starts and returns, and with which tensor"
-    def log(when, t):
-        t = t if isinstance(t, torch.Tensor) else None
-        self.mods.append((name, when, t, None if t is None else _key(t)))
-    return [m.register_forward_pre_hook(lambda m,a: log('in', a[0] if a else None)),
-            m.register_forward_hook(lambda m,a,o: log('out', o))]
+    def watch(self, name, m):
+        "Hooks that note when the module `m` starts and returns, and with which tensor"
+        def log(when, t):
+            t = t if isinstance(t, torch.Tensor) else None
+            self.mods.append((name, when, t, None if t is None else _key(t)))
+        return [m.register_forward_pre_hook(lambda m,a: log('in', a[0] if a else None)),
+                m.register_forward_hook(lambda m,a,o: log('out', o))]
 
 # %% ../nbs/00e_place.ipynb #d19f06fd
 def trace(model, xb, place=None, fn=None, **kw):
@@ -311,8 +298,17 @@ def class_scores(
     elif sizes[0] < max(2, n_classes or 0):
         why = f"the model gives {sizes[0]} scores per image for {n_classes or 'several'} classes: " \
               f"it needs one score for each class, {n_classes or 'at least 2'} outputs in its last layer"
-    else: return ts[0][1]
+    else:
+        if any(t is not ts[0][1] for _,t in ts): _say_first(ts)
+        return ts[0][1]
     raise ValueError(why)
+
+def _say_first(ts):
+    "Warn that the first of several outputs of one size was taken"
+    names = ', '.join(repr(n) for n,_ in ts if n) or 'without names'
+    taken = f'the first one, {ts[0][0]!r},' if ts[0][0] else 'the first one'
+    warnings.warn(f"the model returns {len(ts)} outputs [B,{ts[0][1].shape[1]}] ({names}): {taken} is taken for the class scores; "
+                  "if it is another, return that as dict(logits=...)")
 
 logits_of = class_scores
 
