@@ -26,7 +26,9 @@ from .callback import CSG
 from .data import checksum, cifar10, CIFAR_STATS, CIFAR_VOCAB, digits, from_tensors, imagenet
 from .detection import error_rates, features_of, Forest, GateDetector
 from .interpret import CSGInterpretation, MEASURES
-from .localization import activmap_iou, filter_scores, gradmap_cost, localize, stream_quantile
+from .localization import localize
+from .maps import gradmap_cost, top_value
+from .scores import activmap_iou, filter_scores
 from .models import create_net, resnet20
 from .mutual_info import mutual_info_matrix
 from .place import find_place
@@ -763,7 +765,7 @@ def loc_round(N, K, side, C, sample=4, seed=0):
     x,y,masks = loc_data(N, side, C, seed)
     dl = from_tensors(x[:C], y[:C], x, y, range(C), bs=64, masks=(masks[:C],masks), drop_last=False, device='cpu').valid
     with no_random(seed): net = PatchNet(K, C, side).eval()
-    localize(net, dl, 'activmap', filters=2, tell=False)    # compiled before
+    localize(net, 'activmap', dl, filters=2, tell=False)    # compiled before
     v = {**_loc_ours(net, dl, masks > 0, y, sample), **_loc_all(net, dl)}
     return v | {('gradmap','each_s'):_gradmap_s(dl, C)}
 
@@ -783,13 +785,13 @@ def _loc_all(net, dl):
     "The whole call, and the most memory in it"
     peak = Peak()
     before = peak.mb
-    cpu,wall,_ = _seconds(lambda: localize(net, dl, 'activmap').scores())
+    cpu,wall,_ = _seconds(lambda: localize(net, 'activmap', dl).scores())
     v = dict(cpu_s=cpu, wall_s=wall, peak_mb=peak.mb, extra_mb=peak.mb-before)
     return {('localize',k):o for k,o in v.items() if not math.isnan(o)}
 
 def score_maps(A, objects, labels, bs=64):
     "Thresholds, IoU [N,K] and scores of all filters' maps, by the library"
-    t = stream_quantile(lambda fn: [fn(a) for a in A.split(bs)], .7)
+    t = top_value(A.transpose(0, 1).flatten(1), .3)
     both = zip(A.split(bs), objects.split(bs))
     ious = torch.cat([activmap_iou(a, t, o) for a,o in both])
     filter_scores(ious, labels)

@@ -19,8 +19,9 @@ from PIL import Image
 from .checks import check_known, did_you_mean, finite_tensor, listed
 from .gate import filter_order, l1_density
 from .interpret import CSGInterpretation
-from .localization import activmap, cam_map, filter_thresholds, gradcam, iou, last_map, object_masks
-from .localization import resize, take_images, top_mask
+from .localization import take_images
+from .maps import activmap, cam_map, filter_thresholds, gradcam, last_map, resize, top_mask
+from .scores import iou, object_masks
 from .passes import default_dl, with_bar
 from .train import kept_gates, load_gates
 

@@ -504,7 +504,7 @@ def localize(self:CSGInterpretation,
     **kwargs # For `localization.localize`: masks, top, n, filters, ...
 )->Localization:
     "How well one kind of map finds the objects, with baselines"
-    make = lambda: localize(self._net, self.dl, technique, **{**dict(layer=self.acts.place), **kwargs})
+    make = lambda: localize(self._net, technique, self.dl, **{**dict(layer=self.acts.place), **kwargs})
     return self._once(('localize', technique, *sorted(kwargs.items())), make)
 
 @patch(as_prop=True)

@@ -20,7 +20,7 @@ from .correlation import activation_gate, block_score, c_ic, filter_cosine, rand
 from .files import LOCK, locked, read_json, run_file, safe_name, write_json
 from .gate import l1_density
 from .interpret import CSGInterpretation, own_recall, worst_other
-from .localization import gradmap_cost
+from .maps import gradmap_cost
 from .pretrained import keep_pretrained
 from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
@@ -300,13 +300,13 @@ def _correlation(std, csg):
 # %% ../nbs/12a_runs.ipynb #aeb37e2c
 def _has_masks(o): return getattr(o.dl, 'masks', None) is not None
 
-def _localize(o, technique, filters=None):
+def _localize(o, technique, **kw):
     "IoU, AP, pointing and energy of one kind of map, in total and IoU by class"
-    r = o.localize(technique, filters=filters, skip_empty=True, tell=False)
+    r = o.localize(technique, skip_empty=True, tell=False, **kw)
     t = r.by_class().drop(columns=['images','filters'], errors='ignore')
     n = len(r.labels)
     res = {f'{technique}_{k.lower().replace("avg-","")}':(v, n) for k,v in t.loc['total'].items()}
-    if filters: res[f'{technique}_iou_se'] = r.sampling_error(), n
+    if kw.get('filters'): res[f'{technique}_iou_se'] = r.sampling_error(), n
     by = t['Avg-IoU'].drop('total').items()
     return res | {f'{technique}_iou@{c}':(v, n) for c,v in by}, r
 
@@ -324,7 +324,7 @@ def _localization(std, csg, gradmaps=None, say=None):
     few, out = None if _on_gpu(csg) else gradmaps or min(8, csg.K), {}
     if say: say(f'{gradmap_cost(csg.model, csg.dl, few)}, for each of both networks')
     for k,o in dict(std=std, csg=csg).items():
-        both = [_localize(o, *a) for a in (('cam',), ('activmap',), ('gradmap', few))]
+        both = [_localize(o, 'cam'), _localize(o, 'activmap'), _localize(o, 'gradmap', filters=few)]
         out[k] = {m:v for r,_ in both for m,v in r.items()}
         if few is None: out[k] |= _authors(o)
     base = dict(full_iou='full image', box_iou='centred box')
