@@ -146,7 +146,7 @@ def from_learner(cls:CSGInterpretation,
     mean=None, # Per-channel mean taken off the images before the loader; None: found, see `fool_model`
     std=None, # Per-channel standard deviation; likewise
     bounds:tuple=None, # Least and greatest value of a pixel before that; None: (0,1)
-    **kwargs # For `collect`: every, top, quantiles, by, device, bar
+    **kwargs # For `collect`: every, top, by, device, bar
 )->CSGInterpretation:
     "One pass over a Learner's data"
     if not isinstance(learn, Learner):
@@ -171,7 +171,7 @@ def from_model(cls:CSGInterpretation,
     mean=None, # Per-channel mean taken off the images before the loader; None: found, see `fool_model`
     std=None, # Per-channel standard deviation; likewise
     bounds:tuple=None, # Least and greatest value of a pixel before that; None: (0,1)
-    **kwargs # For `collect`: every, top, quantiles, by, device, bar
+    **kwargs # For `collect`: every, top, by, device, bar
 )->CSGInterpretation:
     "One pass of a network that was trained elsewhere"
     dl = default_dl(None, dl)
