@@ -10,6 +10,7 @@ import ast, difflib, inspect, os, sys, time
 from contextlib import contextmanager
 from fastcore.script import call_parse
 from .errors import plain_errors
+from .recipes import ALIASES, PRESETS
 
 # %% ../nbs/13_cli.ipynb #f6fac9a7
 def command(
@@ -68,12 +69,7 @@ def _say(quiet):
     return None if quiet or not _rank0() else lambda s: print(s, flush=True)
 
 # %% ../nbs/13_cli.ipynb #83564328
-RECIPES = ('digits digits-fixed digits-fixed-joint cifar10 cifar10-30 cifar10-fixed '
-           'cifar10-fixed-joint cifar10-30-fixed cifar10-30-fixed-joint '
-           'cifar10-authors cifar10-short cifar10-2in3 cifar10-joint '
-           'cifar10-resnet50 cifar10-resnet101 cifar10-alexnet cifar10-alexnet-fixed '
-           'cifar10-alexnet-fixed-joint canvases '
-           'voc voc-1in3 voc-scratch voc-scratch-30 imagenet').split()
+RECIPES = [*PRESETS, *ALIASES]
 
 def _known(what, name, names):
     "Refuse a name that is not among `names`, before anything heavy is imported"

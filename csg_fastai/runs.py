@@ -733,7 +733,7 @@ WORTH = [('cifar10', 3, _SHORT),
          *((f'cifar10-alexnet{o}', 3, _FIXED) for o in ('','-fixed','-fixed-joint')),
          ('cifar10', 3, 'adversarial'),
          ('voc-scratch', 3, 'effectiveness, localization'),
-         *((f'cifar10-{o}', 3, _SHORT) for o in ('2in3','joint','authors')),
+         *((f'cifar10-{o}', 3, _SHORT) for o in ('2in3','joint','delayed')),
          *((p, 1, 'effectiveness') for p in sweep('cifar10-30')),
          *((f'cifar10-{o}', 1, _SHORT) for o in ('resnet50','resnet101')),
          ('voc', 3, 'effectiveness, localization'), ('imagenet', 1, 'effectiveness')]

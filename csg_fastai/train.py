@@ -28,8 +28,8 @@ from .files import atomic_write, locked, now, read_json, read_tensors, run_file,
 from .gate import fixed_gate
 from .models import create_net
 from .place import find_place
-from .recipes import check_preset, check_seed, CSG_ARGS, DATA_ARGS, is_flag, is_seed, METHODS, need_whole
-from .recipes import PRECISIONS, Preset, preset
+from .recipes import ALIASES, check_preset, check_seed, CSG_ARGS, data_tests, is_flag, is_seed, METHODS
+from .recipes import need_whole, PRECISIONS, Preset, preset
 from .results import code_hash
 
 # %% ../nbs/04b_train.ipynb #51750d60
@@ -515,7 +515,8 @@ def preset_of(m):
     names = [o.name for o in dataclasses.fields(Preset)]
     lost = [o for o in names[:6] if o not in m['preset']] or [o for o in m['preset'] if o not in names]
     if lost: raise ValueError(f'{lost[0]!r} is no hyperparameter, or is missing')
-    return check_preset(Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in m['preset'].items()}))
+    p = Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in m['preset'].items()})
+    return check_preset(dataclasses.replace(p, name=ALIASES.get(p.name, p.name)) if is_name(p.name) else p)
 
 def damaged_files(folder, m, names=RUN_FILES):
     "Files in `names` that are not as the training left them"
@@ -671,7 +672,7 @@ _FETCH = 'checkpoint_path', 'pretrained_cfg', 'pretrained_cfg_overlay', 'cache_d
 def foreign(p):
     "The recipe of a run folder as far as it can be followed without trust"
     kept = {k:v for k,v in p.data_args.items() if k not in _ELSEWHERE}
-    asked = [f'data_args has {k}' for k in kept if k not in DATA_ARGS[p.data]]
+    asked = [f'data_args has {k}' for k in kept if k not in data_tests()[p.data]]
     asked += [f'model_args has {k}' for k,v in p.model_args.items() if k in _FETCH or not _plain_value(v)]
     if asked: raise ValueError(f'{asked[0]}, which a run folder may not ask for: pass learn=, a Learner with its images and network')
     return dataclasses.replace(p, data_args=kept)
