@@ -18,12 +18,12 @@ from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
-from .checks import check_gate, check_number, check_range, check_whole, class_means, class_numbers
-from .checks import real_tensor
+from .checks import check_gate, check_known, check_number, check_range, check_share, check_wholes
+from .checks import class_means, class_numbers, finite_tensor, real_tensor
 from .correlation import activation_gate
 from .gate import gate_rows
 from .passes import bare_model, pool_maps, with_bar
-from .place import find_place, logits_of
+from .place import find_place, logits_of, untouched
 from .results import Measure
 
 # %% ../nbs/10a_detection.ipynb #06decec9
@@ -32,46 +32,24 @@ class Feats:
     "What a detector may look at, for N images"
     logits:Tensor # Class scores [N,C]
     last:Tensor # Spatial means of the map that the head reads [N,K]
-    # Name of a convolution -> spatial means of its output [N,K_l]; may be empty
-    every:dict
+    every:dict # Name of a convolution -> spatial means of its output [N,K_l]; may be empty
     preds = property(lambda self: self.logits.argmax(1), doc="Predicted classes [N]")
+    @property
+    def rows(self):
+        "The means of all convolutions side by side [N,D]"
+        if self.every: return torch.cat(list(self.every.values()), 1)
+        raise ValueError('these features hold no convolutions: take them with every=True')
     def __len__(self): return len(self.logits)
     def __getitem__(self, i): return self.map(lambda t: t[[i] if isinstance(i, numbers.Integral) else i])
-    def map(self, fn):
-        return Feats(fn(self.logits), fn(self.last), {k:fn(v) for k,v in self.every.items()})
+    def map(self, fn): return Feats(fn(self.logits), fn(self.last), {k:fn(v) for k,v in self.every.items()})
+    @classmethod
+    def cat(cls, parts, fn=torch.cat):
+        "Several as one: their images in a row, or what `fn` makes of each of their tensors"
+        every = {k:fn([o.every[k] for o in parts]) for k in parts[0].every}
+        return cls(fn([o.logits for o in parts]), fn([o.last for o in parts]), every)
     def __repr__(self):
         D = sum(v.shape[1] for v in self.every.values())
-        return (f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, {D} in {len(self.every)} convolutions')
-
-# %% ../nbs/10a_detection.ipynb #80fcae45
-@patch(as_prop=True)
-def rows(self:Feats):
-    "The means of all convolutions side by side [N,D]"
-    if not self.every:
-        raise ValueError('these features hold no convolutions: take them with every=True')
-    return torch.cat(list(self.every.values()), 1)
-
-@patch(cls_method=True)
-def cat(cls:Feats, parts):
-    "The images of several as one"
-    join = lambda ts: torch.cat(list(ts))
-    every = {k:join(o.every[k] for o in parts) for k in parts[0].every}
-    return cls(join(o.logits for o in parts), join(o.last for o in parts), every)
-
-# %% ../nbs/10a_detection.ipynb #ffa778ce
-@contextmanager
-def _evaluating(model):
-    "`model` in evaluation mode for a while; its training flags and the random numbers come back"
-    was = [(m, m.training) for m in model.modules() if hasattr(m, 'training')] # TorchScript froze the others
-    devs = {p.device.index for p in model.parameters() if p.device.type == 'cuda'}
-    try:
-        for m,_ in was: m.training = False
-        with torch.random.fork_rng(devs): yield
-    finally:
-        for m,t in was: m.training = t
-
-def _convs(model):
-    return [(n,m) for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
+        return f'Feats of {len(self)} images: K={self.last.shape[1]} in the last map, {D} in {len(self.every)} convolutions'
 
 # %% ../nbs/10a_detection.ipynb #39f152b0
 @contextmanager
@@ -84,32 +62,27 @@ def tapped(
     "For a while, a function that gives features through which gradients flow"
     model,got = bare_model(model),{}
     def tap(name, m): got[name if name not in got else f'{name}#{len(got)}'] = pool_maps(m)
-    with _evaluating(model):
-        place = find_place(model, x, layer)
-        def look(x):
-            got.clear()
-            z = logits_of(model(x))
-            return Feats(z, got.pop(''), dict(got))
-        hs = []
+    def look(x):
+        got.clear()
+        z = logits_of(model(x))
+        return Feats(z, got.pop(''), dict(got))
+    with untouched(model):
+        place,hs = find_place(model, x, layer),[]
         try:
-            for n,m in _convs(model) if every else []:
-                hs.append(m.register_forward_hook(lambda m,a,o,n=n: tap(n, o)))
+            for n,m in model.named_modules() if every else []:
+                if isinstance(m, nn.Conv2d): hs.append(m.register_forward_hook(lambda m,a,o,n=n: tap(n, o)))
             hs.append(place.hook(model, lambda m: tap('', m)))
-            yield look
+            with torch.enable_grad(): yield look
         finally:
             for h in hs: h.remove()
 
 # %% ../nbs/10a_detection.ipynb #d97168d7
 def _images(x, what='images'):
     "Images as float [N,ch,H,W], or a `ValueError`"
+    finite_tensor(x, what, (4,))
     x = real_tensor(x, what, 'numbers [N,ch,H,W]')
-    if x.ndim != 4:
-        raise ValueError(f'{what} must be [N,ch,H,W], got shape {tuple(x.shape)}')
-    if not len(x):
-        raise ValueError(f'there are no {what}: the attack found nothing, or the choice was empty')
-    if not x.is_floating_point():
-        raise ValueError(f'{what} are {x.dtype}: pass floating ones, scaled as the model takes them')
-    return x
+    if x.is_floating_point(): return x
+    raise ValueError(f'{what} are {x.dtype}: pass floating ones, scaled as the model takes them')
 
 def features_of(
     model, # Learner or network that takes the images as they are
@@ -119,13 +92,11 @@ def features_of(
     layer=None # The layer with the last map; None: found
 )->Feats:
     "Features of images, without gradients, on the CPU"
-    check_whole('bs', bs, 1)
+    check_wholes(bs=bs)
     x,dev = _images(x),next((p.device for p in bare_model(model).parameters()), 'cpu')
-    with torch.no_grad(), tapped(model, x[:2].to(dev), every, layer) as look:
+    with tapped(model, x[:2].to(dev), every, layer) as look, torch.no_grad():
         f = Feats.cat([look(o.to(dev)).map(Tensor.cpu) for o in with_bar(x.split(bs))])
-    bad = [n for n,v in [('class scores', f.logits), ('last map', f.last), *f.every.items()] if not v.isfinite().all()]
-    if bad:
-        raise ValueError(f'NaN or infinity in {bad[0]}: check the images and the weights')
+    for n,v in [('class scores', f.logits), ('last map', f.last), *f.every.items()]: finite_tensor(v, n, (2,))
     return f
 
 # %% ../nbs/10a_detection.ipynb #e77ac1a7
@@ -143,11 +114,9 @@ class Pairs:
     def __len__(self): return len(self.labels)
     def __getitem__(self, i):
         if isinstance(i, numbers.Integral): i = [i]
-        j = np.asarray(i)
-        return Pairs(self.clean[i], self.adv[i], self.labels[i], self.success[i],
-                     self.ids[j], self.index[j], self.name, self.vocab)
-    def __repr__(self):
-        return (f'{len(self)} pairs {self.name}: {int(self.success.sum())} attacks succeeded')
+        rows = (o[i] for o in (self.clean, self.adv, self.labels, self.success))
+        return Pairs(*rows, self.ids[np.asarray(i)], self.index[np.asarray(i)], self.name, self.vocab)
+    def __repr__(self): return f'{len(self)} pairs {self.name}: {int(self.success.sum())} attacks succeeded'
 
 def _ids(x):
     "A whole number for the pixels of each image"
@@ -166,54 +135,29 @@ def pairs_of(
     x,a,y = _images(result.clean),_images(result.adv, 'adversarial images'),class_numbers(result.labels).cpu()
     ok = real_tensor(result.success, 'success', 'marks [N]').bool().cpu()
     if x.shape != a.shape or not len(x)==len(y)==len(ok):
-        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} labels, {len(ok)} marks: one of each an image')
+        raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} labels, {len(ok)} marks: one of each per image')
     index = getattr(result, 'index', None)
-    index = np.arange(len(x)) if index is None else np.asarray(index)
     f,g = (features_of(model, o, bs, layer=layer) for o in (x, a))
-    vocab = getattr(result, 'vocab', None)
-    return Pairs(f, g, y, ok, _ids(x), index, name, vocab)
+    return Pairs(f, g, y, ok, _ids(x), np.arange(len(x)) if index is None else np.asarray(index), name, getattr(result, 'vocab', None))
 
 # %% ../nbs/10a_detection.ipynb #0197ceab
-def _per_class(p, n, rank, what, skip=()):
-    """The `n` images of each class with the lowest rank, without those whose
-    ids are in `skip`"""
-    n = check_whole('n_test' if what=='test' else 'n_train', n, 1)
-    free,out = ~np.isin(p.ids, list(skip)),[]
-    for c in np.unique(p.labels):
-        i = np.flatnonzero(free & (p.labels.numpy() == c))
-        if len(i) < n: raise ValueError(_too_few(p, n, what, c, len(i)))
-        out.append(i[np.argsort(rank[i], kind='stable')[:n]])
-    return np.concatenate(out)
-
-def _too_few(p, n, what, c, left):
-    "Why class `c` has no `n` images"
-    there = int((p.labels == c).sum())
-    used = f', of which {there-left} are for testing' if left < there else ''
-    name = p.vocab[c] if p.vocab else c
-    ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
-    return (f'{n} {what} images a class asked for, but of class {name} there are '
-            f'{there} that the network got right{used}: pass a smaller {ask}, '
-            'or attack more')
-
 def _check_pairs(*ps):
     for p in ps:
         if not isinstance(p, Pairs) or not len(p): raise ValueError(f'{p!r:.60} holds no features: pass what pairs_of(model, result) gives')
 
-def _least(p):
-    "How many pictures the class with the fewest has"
-    _check_pairs(p)
-    return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique())
-
-def _sizes(pairs, n_train, n_test, test=None):
-    "The numbers of images, where they are None from the smallest class"
-    if np.size(n_train) == 0: raise ValueError('n_train=[]: pass at least one size')
-    if n_train is not None and n_test is not None: return n_train,n_test
-    least = _least(pairs)
-    if n_test is None:
-        rest = least if n_train is None else least - np.max(n_train)
-        third = _least(pairs if test is None else test)//3
-        n_test = max(1, min(100, third, rest))
-    return max(1, min(500, least-n_test)) if n_train is None else n_train,n_test
+def _per_class(p, n, rank, what, skip=()):
+    "The `n` images of each class with the lowest rank, without those whose ids are in `skip`"
+    free,out = ~np.isin(p.ids, list(skip)),[]
+    for c in np.unique(p.labels):
+        own = p.labels.numpy() == c
+        i = np.flatnonzero(free & own)
+        if len(i) < n:
+            name,used = p.vocab[c] if p.vocab else c,f', of which {own.sum()-len(i)} are for testing' if len(i) < own.sum() else ''
+            ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
+            raise ValueError(f'{n} {what} images per class asked for, but of class {name} there are {own.sum()} '
+                             f'that the network got right{used}: pass a smaller {ask}, or attack more')
+        out.append(i[np.argsort(rank[i], kind='stable')[:n]])
+    return np.concatenate(out)
 
 def split_images(
     pairs:Pairs, # To draw from
@@ -225,11 +169,23 @@ def split_images(
     "Random training and test images; no picture is on both sides"
     rank = lambda p: np.random.default_rng(seed).random(p.index.max()+1)[p.index]
     test = pairs if test is None else test
-    _check_pairs(pairs, test)
-    there = test[_per_class(test, n_test, rank(test), 'test')]
-    here = pairs[_per_class(pairs, n_train, rank(pairs), 'training', there.ids)]
+    _check_pairs(pairs, test); check_wholes(n_train=n_train, n_test=n_test)
+    there = test[_per_class(test, int(n_test), rank(test), 'test')]
+    here = pairs[_per_class(pairs, int(n_train), rank(pairs), 'training', there.ids)]
     assert not set(here.ids) & set(there.ids), 'an image is on both sides'
     return here,there
+
+# %% ../nbs/10a_detection.ipynb #m15size1
+def _least(p): return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique())
+
+def _sizes(pairs, n_train, n_test, test=None):
+    "The numbers of images per class, where they are None from the pictures of the smallest class"
+    if np.size(n_train) == 0: raise ValueError('n_train=[]: pass at least one size')
+    least = _least(pairs)
+    if n_test is None:
+        rest = least if n_train is None else least - np.max(n_train)
+        n_test = max(1, min(100, _least(test or pairs)//3, rest))
+    return max(1, min(500, least-n_test)) if n_train is None else n_train,n_test
 
 # %% ../nbs/10a_detection.ipynb #b2a2ee75
 class Forest:
@@ -252,45 +208,33 @@ def error_rates(
     threshold:float=.5 # Above it an image is called adversarial
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
-    clean,adv = (real_tensor(o, 'scores', 'numbers [N]').flatten() for o in (clean, adv))
-    check_number('threshold', threshold, lambda v: v == v, 'pass a number')
-    if not len(clean) or not len(adv):
-        raise ValueError(f'{len(clean)} clean and {len(adv)} adversarial images: nothing to judge by')
-    false,missed = ((clean > threshold).double().mean().item(), (adv <= threshold).double().mean().item())
-    y = np.repeat([0,1], [len(clean), len(adv)])
-    return dict(error=(false+missed)/2, false_alarm=false, missed=missed,
-                auroc=roc_auc_score(y, torch.cat([clean, adv]).cpu()))
+    clean,adv = (finite_tensor(o, what, (1,)) for o,what in ((clean, 'scores of clean images'), (adv, 'scores of adversarial images')))
+    threshold = check_number('threshold', threshold, lambda v: float(v) == v, 'pass a number')
+    false,missed = (clean > threshold).double().mean().item(),(adv <= threshold).double().mean().item()
+    auroc = roc_auc_score(np.repeat([0,1], [len(clean), len(adv)]), torch.cat([clean, adv]).cpu())
+    return dict(error=(false+missed)/2, false_alarm=false, missed=missed, auroc=auroc)
 
 # %% ../nbs/10a_detection.ipynb #9a082514
 def repeat_interval(
     values, # Of the repeats [r]
-    share:float=0., # Test images divided by training images; 0: independent values
-    level:float=.95 # Of the interval
-)->float: # Half its length; NaN for one value
-    """Student's interval of the mean of repeats that draw from the same images
-    (Nadeau & Bengio 2003)"""
+    share:float=0. # Test images divided by training images; 0: independent values
+)->float: # Half of its length; NaN for one value
+    "Student's 95 % interval of the mean of repeats that draw from the same images (Nadeau & Bengio 2003)"
     v = np.atleast_1d(np.asarray(values, dtype=float))
     r = len(v)
-    check_number('level', level, lambda v: 0 < v < 1, 'pass a share between 0 and 1')
-    if r < 2: return math.nan
-    return float(stats.t.ppf(.5+level/2, r-1) * v.std(ddof=1) * math.sqrt(1/r + share))
+    return math.nan if r < 2 else float(stats.t.ppf(.975, r-1) * v.std(ddof=1) * math.sqrt(1/r + share))
 
 def paired_interval(
     a, # Of one training [seeds]
-    b, # Of its twins [seeds]
-    level:float=.95 # Of the interval
-)->tuple: # Mean of a - b, and its interval's ends
+    b # Of its twins [seeds]
+)->tuple: # Mean of a - b, and the ends of its 95 % interval
     "How much more `a` has than `b`, pair by pair"
     a,b = (np.atleast_1d(np.asarray(o, dtype=float)) for o in (a, b))
-    if a.shape != b.shape or not len(a):
-        raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
-    d = a - b
-    m,h = float(d.mean()),repeat_interval(d, 0., level)
+    if a.shape != b.shape or not len(a): raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
+    m,h = float((a-b).mean()),repeat_interval(a-b)
     return m, m-h, m+h
 
 # %% ../nbs/10a_detection.ipynb #d23d763d
-_KEYS = ('error','false_alarm','missed','auroc')
-
 @dataclass
 class Detection(Measure):
     "Errors of a detector over sizes of training set and repeats"
@@ -300,35 +244,26 @@ class Detection(Measure):
     def of(self, n, key='error'): return [r[key] for r in self.rows if r['n_train']==n]
     @property
     def sizes(self): return sorted({r['n_train'] for r in self.rows})
-
-@patch
-def half(self:Detection, n, key='error'):
-    "Half of the 95 % interval over the repeats"
-    share = np.mean([r['tested']/r['fitted'] for r in self.rows if r['n_train']==n])
-    return repeat_interval(self.of(n, key), share)
-
-@patch
-def to_df(self:Detection):
-    """One row a size: means over the repeats, the error's in percent with half
-    of its 95 % interval"""
-    mean = lambda n,k: float(np.mean(self.of(n, k)))
-    attack = dict(attack=self.attack) if self.attack else {}
-    return pd.DataFrame([{'network':self.title, **attack, 'images a class':n,
-            'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
-        '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'),
-        'missed %':100*mean(n, 'missed'),
-        'AUROC':mean(n, 'auroc')} for n in self.sizes])
+    def half(self, n, key='error'):
+        "Half of the 95 % interval over the repeats"
+        return repeat_interval(self.of(n, key), np.mean([r['tested']/r['fitted'] for r in self.rows if r['n_train']==n]))
+    def to_df(self):
+        "One row a size: means over the repeats, the error's in percent with half of its 95 % interval"
+        mean,attack = lambda n,k: float(np.mean(self.of(n, k))),dict(attack=self.attack) if self.attack else {}
+        return pd.DataFrame([{
+            'network':self.title, **attack, 'images a class':n, 'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
+            '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'), 'missed %':100*mean(n, 'missed'),
+            'AUROC':mean(n, 'auroc')} for n in self.sizes])
 
 # %% ../nbs/10a_detection.ipynb #01bb3251
 @patch
 def plot(self:Detection, ax=None, color=None, label=None):
-    "Error against training images a class, with 95 % intervals"
+    "Error against training images per class, with 95 % intervals"
     if ax is None: ax = plt.subplots(figsize=(4, 3), layout='constrained')[1]
-    e = [100*np.mean(self.of(n)) for n in self.sizes]
-    ax.errorbar(self.sizes, e, [100*self.half(n) for n in self.sizes],
-                color=color, marker='o', ms=4, capsize=3,
-                label=(label or ', '.join(o for o in (self.title, self.attack) if o)).replace('$', r'\$'))
-    ax.set(xlabel='training images a class', ylabel='detection error, %', xscale='log', xticks=self.sizes)
+    e,h = ([100*o for o in map(f, self.sizes)] for f in (lambda n: np.mean(self.of(n)), self.half))
+    label = label or ', '.join(o for o in (self.title, self.attack) if o)
+    ax.errorbar(self.sizes, e, h, color=color, marker='o', ms=4, capsize=3, label=label.replace('$', r'\$'))
+    ax.set(xlabel='training images per class', ylabel='detection error, %', xscale='log', xticks=self.sizes)
     ax.set_xticks(self.sizes, self.sizes); ax.minorticks_off(); ax.set_ylim(bottom=0)
     return ax
 
@@ -338,21 +273,17 @@ def _sides(pairs, n, n_test, test, seed, success):
     sides = split_images(pairs, n, n_test, test, seed)
     if success: sides = [o[o.success.nonzero().flatten()] for o in sides]
     for o,what in zip(sides, ('training','test')):
-        if not len(o):
-            raise ValueError(f'{pairs.name} succeeded on none of the {what} images: use a larger eps, or success=False')
+        if not len(o): raise ValueError(f'{pairs.name} succeeded on none of the {what} images: use a larger eps, or success=False')
     return sides
 
-def _check_repeats(repeats, seed, detector):
-    check_whole('repeats', repeats, 1); check_whole('seed', seed)
+def _check_call(repeats, seed, detector, *pairs):
+    _check_pairs(*pairs); check_wholes(repeats=repeats); check_wholes(0, seed=seed)
     if not callable(detector): raise ValueError(f'detector={detector!r}: pass what makes one, such as Forest')
 
 def detect(
     pairs:Pairs, # Of an attack
-    # Training images of each class, or a list of sizes; None: what testing leaves of
-    # the smallest class, at most 500
-    n_train=None,
-    # Test images of each class; None: a third of the smallest class, at most 100
-    n_test:int=None,
+    n_train=None, # Training images of each class, or a list of sizes; None: what testing leaves of the smallest class, at most 500
+    n_test:int=None, # Test images of each class; None: a third of the smallest class, at most 100
     test:Pairs=None, # Draw the test images from these
     repeats:int=5, # Random choices of images
     success:bool=False, # Keep only attacks that succeeded?
@@ -361,12 +292,10 @@ def detect(
     title:str='', # Of the network
     attack:str='' # Its name
 )->Detection:
-    """Train and judge a detector on random choices of images, by the paper's
-    protocol (App. I)"""
+    "Train and judge a detector on random choices of images, by the paper's protocol (App. I)"
+    _check_call(repeats, seed, detector, pairs, *([] if test is None else [test]))
     rows,(n_train,n_test) = [],_sizes(pairs, n_train, n_test, test)
-    _check_repeats(repeats, seed, detector)
-    each = [(n,r) for n in ([n_train] if np.ndim(n_train)==0 else n_train) for r in range(repeats)]
-    for n,r in with_bar(each):
+    for n,r in with_bar([(n,r) for n in np.ravel(n_train).tolist() for r in range(repeats)]):
         a,b = _sides(pairs, n, n_test, test, [seed,r], success)
         d = detector(seed=1000*seed + r).fit(a.clean, a.adv)
         e = error_rates(d.score(b.clean), d.score(b.adv), d.threshold)
@@ -374,59 +303,50 @@ def detect(
     return Detection(rows, title, attack)
 
 # %% ../nbs/10a_detection.ipynb #9999aaea
-def _nearer(x, means, sd, src, dst):
-    "Is each row nearer to its source's mean than to its target's? bool [N]"
-    far = lambda c: ((x - means[c])/sd).square().sum(1)
-    return far(src) < far(dst)
-
 @dataclass
 class Likeness(Measure):
-    """Share of images that look more like their source than like their target,
-    layer by layer"""
+    "Share of images that look more like their source than like their target, layer by layer"
     layers:list # Convolutions from the input on, then 'last map'
     clean:Tensor # Share before the attack [L]
     adv:Tensor # After [L]
     n:int # Images
     title:str='' # Of the network
     def half(self, p): return 1.96*(p*(1-p)/self.n).sqrt()
-    def to_df(self):
-        return pd.DataFrame(
-            {'layer':self.layers, 'clean':self.clean.tolist(), 'adversarial':self.adv.tolist(), 'change':(self.adv-self.clean).tolist()})
+    def to_df(self): return pd.DataFrame(dict(
+        layer=self.layers, clean=self.clean.tolist(), adversarial=self.adv.tolist(), change=(self.adv-self.clean).tolist()))
+    def plot(self, ax=None):
+        "Both shares along the layers, with 95 % intervals"
+        if ax is None: ax = plt.subplots(figsize=(5, 3), layout='constrained')[1]
+        for p,c,l in zip((self.clean, self.adv), ('0.5','C3'), ('clean','adversarial')):
+            ax.plot(p, '-o', ms=3, color=c, label=l)
+            ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p), color=c, alpha=.2, lw=0)
+        ax.axhline(.5, color='k', lw=.7, ls=':')
+        few = len(self.layers) <= 8
+        names = self.layers if few else [i or '' for i in range(len(self.layers)-1)] + ['last']
+        ax.set_xticks(range(len(names)), names, rotation=90 if few else 0, fontsize=6)
+        ax.set(ylim=(0, 1.02), ylabel='share nearer to the source')
+        ax.set_title(self.title, parse_math=False)
+        ax.legend(fontsize=7, loc='center right')
+        return ax
 
 # %% ../nbs/10a_detection.ipynb #ef9de809
-@patch
-def plot(self:Likeness, ax=None, colors=('0.5','C3')):
-    "Both shares along the layers, with 95 % intervals"
-    if ax is None: ax = plt.subplots(figsize=(5, 3), layout='constrained')[1]
-    for p,c,l in zip((self.clean, self.adv), colors, ('clean','adversarial')):
-        ax.plot(p, '-o', ms=3, color=c, label=l)
-        ax.fill_between(range(len(p)), p-self.half(p), p+self.half(p), color=c, alpha=.2, lw=0)
-    ax.axhline(.5, color='k', lw=.7, ls=':')
-    names = (self.layers if len(self.layers) <= 8 else [i or '' for i in range(len(self.layers)-1)] + ['last'])
-    ax.set_xticks(range(len(names)), names, rotation=90 if len(names)<=8 else 0, fontsize=6)
-    ax.set(ylim=(0, 1.02), ylabel='share nearer to the source')
-    ax.set_title(self.title, parse_math=False)
-    ax.legend(fontsize=7, loc='center right')
-    return ax
-
 def layer_likeness(
     pairs:Pairs, # Of an attack; only successes are used
     ref:Feats, # Of other, clean images, for the means of the classes
     ref_labels, # Their classes
     title:str='' # Of the network
 )->Likeness:
-    """Where in the network a successful attack turns the source into the target
-    (Sec. 5.2)"""
+    "Where in the network a successful attack turns the source into the target (Sec. 5.2)"
     p,y = pairs[pairs.success.nonzero().flatten()],class_numbers(ref_labels)
-    if not len(p):
-        raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to follow through the layers')
-    src,dst,out = p.labels,p.adv.preds,[]
-    for get in [lambda f,k=k: f.every[k] for k in ref.every] + [lambda f: f.last]:
+    if not len(p): raise ValueError(f'{pairs.name} succeeded on no image: there is nothing to follow through the layers')
+    def nearer(get):
+        "Share of images nearer to the source's mean than to the target's, before and after"
         x,m = get(ref),class_means(get(ref), y, ref.logits.shape[1])
         sd = (x - m[y]).square().mean(0).sqrt().clamp_min(1e-6)
-        out.append([_nearer(get(o), m, sd, src, dst).float().mean() for o in (p.clean, p.adv)])
-    clean,adv = torch.tensor(out).T
-    return Likeness([*ref.every, 'last map'], clean, adv, len(p), title)
+        far = lambda o, c: ((get(o) - m[c])/sd).square().sum(1)
+        return [(far(o, p.labels) < far(o, p.adv.preds)).float().mean() for o in (p.clean, p.adv)]
+    layers = [lambda f,k=k: f.every[k] for k in ref.every] + [lambda f: f.last]
+    return Likeness([*ref.every, 'last map'], *torch.tensor([*map(nearer, layers)]).T, len(p), title)
 
 # %% ../nbs/10a_detection.ipynb #01a35577
 def gate_distance(
@@ -434,63 +354,44 @@ def gate_distance(
     preds:Tensor, # Predicted classes [N]
     G:Tensor # Gate, or another pattern of each class [C,K]
 )->Tensor: # [N], from 0 to 2 (to 1 where both are not negative)
-    """1 - cosine between an image's features and its prediction's row of `G`;
-    1 where that row is empty"""
-    if features.shape[-1] != G.shape[-1]: raise ValueError(
-        f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
-    return 1 - F.cosine_similarity(features, gate_rows(G, preds.to(G.device)).to(features), dim=1)
+    "1 - cosine between an image's features and its prediction's row of `G`; 1 where that row is empty"
+    if features.shape[-1] == G.shape[-1]: return 1 - F.cosine_similarity(features, gate_rows(G, preds.to(G.device)).to(features), dim=1)
+    raise ValueError(f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
 
 # %% ../nbs/10a_detection.ipynb #35bc8c03
+_STAND_INS = {'activation gate':activation_gate, 'class means':lambda *a: class_means(*a).nan_to_num(0)}
+
 class GateDetector:
-    """How unlike its predicted class's filters an image's last features are;
-    learns from clean images alone"""
+    "How unlike its predicted class's filters an image's last features are; learns from clean images alone"
     goal = 0. # Score of a typical clean image
     def __init__(self,
-        # Gate [C,K]; None: a stand-in made from the features, for networks without a
-        # gate
-        G:Tensor=None,
+        G:Tensor=None, # Gate [C,K]; None: a stand-in made from the features, for networks without a gate
         stand_in:str='activation gate', # Or 'class means'
         fpr:float=.05, # Share of clean images to be flagged
         two_sided:bool=False, # Flag images that fit their class too well, too?
         seed:int=0 # Not used: nothing is random
     ):
-        if stand_in not in _STAND_INS:
-            raise ValueError(f'stand_in={stand_in!r}: use one of {", ".join(_STAND_INS)}')
-        check_number('fpr', fpr, lambda v: 0 <= v <= 1, 'pass a share from 0 to 1')
+        check_known(stand_in, _STAND_INS, 'stand_in'); check_share(fpr, 'fpr', 'the clean images')
         self.G,self.fpr,self.two_sided,self.stand_in = G,fpr,two_sided,stand_in
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
-    def distance(self, f, preds=None):
-        if not hasattr(self, 'rows'):
-            raise ValueError('this detector has seen nothing yet: fit it to clean images first')
-        return gate_distance(f.last, f.preds if preds is None else preds, self.rows)
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
-        """Distance in standard deviations of the class `preds`; None: of the predicted
-        one"""
+        "Distance in standard deviations of the class `preds`; None: of the predicted one"
+        if not hasattr(self, 'rows'): raise ValueError('this detector has seen nothing yet: fit it to clean images first')
         p = f.preds if preds is None else preds
-        d = self.distance(f, p)
         m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
-        z = (d - m) / s
+        z = (gate_distance(f.last, p, self.rows) - m) / s
         return z.abs() if self.two_sided else z
-
-_STAND_INS = {'activation gate':activation_gate, 'class means':lambda *a: class_means(*a).nan_to_num(0)}
-
-# %% ../nbs/10a_detection.ipynb #106e9fff
-@patch
-def fit(self:GateDetector, clean:Feats, adv:Feats=None):
-    """Take pattern, mean and spread of each class, and the threshold, from clean
-    images; `adv` is not looked at"""
-    p,C = clean.preds,clean.logits.shape[1]
-    if self.G is None:
-        self.rows = _STAND_INS[self.stand_in](clean.last.clamp_min(0), p, C)
-    else: self.rows = check_gate(self.G, C, clean.last.shape[1]).detach().cpu()
-    d,n = self.distance(clean, p),p.bincount(minlength=C)
-    # a class that is never named: as all
-    groups = [d[p==c] if n[c] > 1 else d for c in range(C)]
-    self.mean,sd = (torch.stack([fn(o) for o in groups]) for fn in (torch.mean, torch.std))
-    # an empty row: distance 1 always
-    self.sd = torch.where(sd > 1e-6, sd, torch.ones_like(sd))
-    self.threshold = self.score(clean).quantile(1-self.fpr).item()
-    return self
+    def fit(self, clean:Feats, adv:Feats=None):
+        "Take pattern, mean and spread of each class, and the threshold, from clean images; `adv` is not looked at"
+        p,C = clean.preds,clean.logits.shape[1]
+        if self.G is None: self.rows = _STAND_INS[self.stand_in](clean.last.clamp_min(0), p, C)
+        else: self.rows = check_gate(self.G, C, clean.last.shape[1]).detach().cpu()
+        d,n = gate_distance(clean.last, p, self.rows),p.bincount(minlength=C)
+        groups = [d[p==c] if n[c] > 1 else d for c in range(C)]           # a class that is never named: as all
+        self.mean,sd = (torch.stack([*map(fn, groups)]) for fn in (torch.mean, torch.std))
+        self.sd = torch.where(sd > 1e-6, sd, torch.ones_like(sd))         # an empty row: distance 1 always
+        self.threshold = self.score(clean).quantile(1-self.fpr).item()
+        return self
 
 # %% ../nbs/10a_detection.ipynb #1f802b26
 @dataclass
@@ -502,30 +403,25 @@ class Transfer(Measure):
     title:str='' # Of the network
     def to_df(self, key='error'):
         v = getattr(self, key).mean(2)*(100 if key=='error' else 1)
-        return pd.DataFrame(v,
-            pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}'), self.names)
-    def plot(self, ax=None, key='error', top=50):
+        return pd.DataFrame(v, pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}'), self.names)
+    def plot(self, ax=None):
         if ax is None: ax = plt.subplots(figsize=(3.4, 3), layout='constrained')[1]
-        v = self.to_df(key).values
-        ax.imshow(v, cmap='Reds' if key=='error' else 'Greens', vmin=0, vmax=top if key=='error' else 1)
-        for (i,j),o in np.ndenumerate(v):
-            ax.text(j, i, f'{o:.1f}' if key=='error' else f'{o:.2f}', ha='center', va='center', fontsize=8)
-        ax.set_xticks(range(len(v)), self.names, fontsize=7, parse_math=False)
-        ax.set_yticks(range(len(v)), self.names, fontsize=7, parse_math=False)
+        v = self.to_df().values
+        ax.imshow(v, cmap='Reds', vmin=0, vmax=50)
+        for (i,j),o in np.ndenumerate(v): ax.text(j, i, f'{o:.1f}', ha='center', va='center', fontsize=8)
+        for put in (ax.set_xticks, ax.set_yticks): put(range(len(v)), self.names, fontsize=7, parse_math=False)
         ax.set(xlabel='judged on', ylabel='trained on')
-        ax.set_title(f'{self.title}: {key}{" %" if key=="error" else ""}', parse_math=False)
+        ax.set_title(f'{self.title}: error %', parse_math=False)
         return ax
 
 # %% ../nbs/10a_detection.ipynb #a1cac2cc
 def _same_images(pairs):
     "The pairs of several attacks, cut to the images they share, in one order"
     ids = set.intersection(*(set(p.ids.tolist()) for p in pairs.values()))
-    if not ids:
-        raise ValueError('the attacks have no image in common: attack the same images with all of them')
+    if not ids: raise ValueError('the attacks have no image in common: attack the same images with all of them')
     cut = {k:p[np.flatnonzero(np.isin(p.ids, list(ids)))] for k,p in pairs.items()}
     out = {k:p[np.unique(p.ids, return_index=True)[1]] for k,p in cut.items()}
-    # the attacks may have had loaders of their own
-    index = next(iter(out.values())).index
+    index = next(iter(out.values())).index                    # the attacks may have had loaders of their own
     return {k:replace(p, index=index) for k,p in out.items()}
 
 def transfer(
@@ -541,11 +437,9 @@ def transfer(
 )->Transfer:
     "What a detector of one attack makes of the others"
     if not pairs: raise ValueError('no pairs: pass a dict, name of an attack -> what pairs_of gave')
-    _check_pairs(*pairs.values(), *(test or {}).values())
-    _check_repeats(repeats, seed, detector)
+    _check_call(repeats, seed, detector, *pairs.values(), *(test or {}).values())
     here,there = _same_images(pairs),_same_images(test) if test else {}
-    few = [min(o.values(), key=_least, default=None) for o in (here, there)]
-    n_train,n_test = _sizes(few[0], n_train, n_test, few[1])
+    n_train,n_test = _sizes(min(here.values(), key=_least), n_train, n_test, min(there.values(), key=_least, default=None))
     out = np.zeros((2, len(here), len(here), repeats))
     for r in with_bar(range(repeats)):
         sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success) for k,p in here.items()}
@@ -565,99 +459,81 @@ def attack_loss(
     detector=None, # With `score(feats, preds)` and `goal`; None: there is none
     weight:float=1. # Of the detector
 )->Tensor: # [N]
-    """0 where the image is taken for `t` by a margin of 1 and the detector's
-    score is at most its goal"""
+    "0 where the image is taken for `t` by a margin of 1 and the detector's score is at most its goal"
     z = f.logits
-    own = z.gather(1, t[:,None])[:,0]
-    loss = F.relu(z.scatter(1, t[:,None], -torch.inf).amax(1) - own + 1)
-    return (loss if detector is None else loss + weight*F.relu(detector.score(f, t) - detector.goal))
+    loss = F.relu(z.scatter(1, t[:,None], -torch.inf).amax(1) - z.gather(1, t[:,None])[:,0] + 1)
+    return loss if detector is None else loss + weight*F.relu(detector.score(f, t) - detector.goal)
 
 # %% ../nbs/10a_detection.ipynb #f7001788
-def _check_attack(x, t, eps, steps, step, bs, bounds):
-    "Images and targets of an attack, or a `ValueError`"
-    x,t = _images(x),class_numbers(t)
-    if len(x) != len(t):
-        raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
-    if x.min() < bounds[0] or x.max() > bounds[1]:
-        raise ValueError(
-            f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: pass images before normalisation, and a model that normalises')
-    if not isinstance(eps, numbers.Real) or not 0 <= eps <= bounds[1]-bounds[0]:
-        raise ValueError(f'eps={eps!r}: pass a distance from 0 to the width of the bounds {bounds}, grey levels as 8/255')
-    check_whole('steps', steps, 1); check_whole('bs', bs, 1)
-    if step is not None and not step > 0: raise ValueError(f'step={step}: pass a positive length')
-    return x,t
-
-def adaptive_attack(
-    model, # Learner or network that takes the images as they are
-    x:Tensor, # Images [N,ch,H,W]
-    targets:Tensor, # The class that each shall be taken for [N]
-    detector=None, # `GateDetector`, `Surrogate`, or None: the classifier alone
-    eps:float=.031, # Largest change of a pixel
-    steps:int=50, # Gradient steps
-    step:float=None, # Length of one; None: 2.5 eps/steps
-    weight:float=1., # Of the detector's part of the loss
-    bounds:tuple=(0.,1.), # Of a pixel
-    bs:int=256, # Images at a time
-    layer=None # The layer with the last map; None: found
-)->Tensor: # Adversarial images [N,ch,H,W], where the images were
-    "Projected gradient descent on classifier and detector together"
-    x,t = _check_attack(x, targets, eps, steps, step, bs, bounds)
-    dev = next((p.device for p in bare_model(model).parameters()), x.device)
-    with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
-        go = partial(_descend, look, detector, eps, steps, step or 2.5*eps/steps, weight, bounds)
-        return torch.cat([go(*(v.to(dev) for v in o)) for o in zip(x.split(bs), t.split(bs))]).to(x.device)
-
-# %% ../nbs/10a_detection.ipynb #40e28424
-def _descend(look, detector, eps, steps, step, weight, bounds, x, t):
+def _descend(look, detector, eps, steps, weight, bounds, x, t):
     "One batch of `adaptive_attack`"
-    lo,hi = (x-eps).clamp(*bounds),(x+eps).clamp(*bounds)
+    lo,hi,step = (x-eps).clamp(*bounds),(x+eps).clamp(*bounds),2.5*eps/steps
     a,best,low = x.clone(),x.clone(),torch.full((len(x),), torch.inf, device=x.device)
     for i in range(steps+1):
         a.requires_grad_()
         f = look(a)
         if i==0: check_range(t, f.logits.shape[1])
         s = _keep(f.map(Tensor.detach), t, detector)
-        # nothing fooled it: the last one
-        better = (s < low) | (low.isinf() & (i==steps))
+        better = (s < low) | (low.isinf() & (i==steps))       # nothing fooled it: the last one
         best[better],low = a.detach()[better],torch.minimum(s, low)
         if i==steps: return best
         g, = torch.autograd.grad(attack_loss(f, t, detector, weight).sum(), a)
         a = torch.min(torch.max(a.detach() - step*g.sign(), lo), hi)
 
 def _keep(f, t, detector):
-    """What the attacker wants low: the detector's score where the image is taken
-    for `t`, infinity elsewhere"""
-    s = (-f.logits.gather(1, t[:,None])[:,0] if detector is None else detector.score(f, t))
+    "What the attacker wants low: the detector's score where the image is taken for `t`, infinity elsewhere"
+    s = -f.logits.gather(1, t[:,None])[:,0] if detector is None else detector.score(f, t)
     return torch.where(f.preds == t, s.float(), torch.inf)
+
+# %% ../nbs/10a_detection.ipynb #40e28424
+def adaptive_attack(
+    model, # Learner or network that takes the images as they are
+    x:Tensor, # Images [N,ch,H,W]
+    targets:Tensor, # The class that each shall be taken for [N]
+    detector=None, # `GateDetector`, `Surrogate`, or None: the classifier alone
+    eps:float=.031, # Largest change of a pixel
+    steps:int=50, # Gradient steps, of 2.5 eps/steps each
+    weight:float=1., # Of the detector's part of the loss
+    bounds:tuple=(0.,1.), # Of a pixel
+    bs:int=256, # Images at a time
+    layer=None # The layer with the last map; None: found
+)->Tensor: # Adversarial images [N,ch,H,W], where the images were
+    "Projected gradient descent on classifier and detector together"
+    x,t,(lo,hi) = _images(x),class_numbers(targets),bounds
+    check_wholes(steps=steps, bs=bs)
+    check_number('eps', eps, lambda v: 0 <= v <= hi-lo, f'pass a distance from 0 to the width of the bounds {bounds}, grey levels as 8/255')
+    if len(x) != len(t): raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
+    if x.min() < lo or x.max() > hi:
+        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: pass images before normalisation, and a model that normalises')
+    dev = next((p.device for p in bare_model(model).parameters()), x.device)
+    with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
+        go = partial(_descend, look, detector, eps, steps, weight, bounds)
+        return torch.cat([go(*(v.to(dev) for v in o)) for o in zip(x.split(bs), t.split(bs))]).to(x.device)
 
 # %% ../nbs/10a_detection.ipynb #0a200299
 class Surrogate:
-    """A differentiable imitation of a detector on the means of all convolutions,
-    to attack it through"""
+    "A differentiable imitation of a detector on the means of all convolutions, to attack it through"
     threshold,goal,every,name = 0.,-3.,True,'surrogate'
-    def __init__(self, detector, hidden:int=64, epochs:int=60, seed:int=0):
-        self.detector,self.hidden,self.epochs,self.seed = detector,hidden,epochs,seed
+    def __init__(self, detector): self.detector = detector
     def score(self, f:Feats, preds=None)->Tensor: # [N]
         "Log-odds of 'adversarial'; `preds` is not used"
         if not hasattr(self, 'net'): raise ValueError('this surrogate has learnt nothing yet: fit it first')
         x = f.rows
         return self.net.to(x.device)((x - self.mean.to(x))/self.sd.to(x))[:,0]
-
-@patch
-def fit(self:Surrogate, clean:Feats, adv:Feats):
-    "Learn the detector's scores of these images"
-    x,y = (torch.cat([clean.rows, adv.rows]), torch.cat([self.detector.score(o) for o in (clean, adv)]).float())
-    self.mean,self.sd = x.mean(0),x.std(0).clamp_min(1e-6)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(self.seed)
-        self.net = nn.Sequential(nn.Linear(x.shape[1], self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
-        opt = torch.optim.Adam(self.net.parameters(), 3e-3, weight_decay=1e-4)
-        for _ in range(self.epochs):
-            for i in torch.randperm(len(x)).split(64):
-                loss = F.binary_cross_entropy_with_logits(self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
-                opt.zero_grad(); loss.backward(); opt.step()
-    for q in self.net.parameters(): q.requires_grad_(False)
-    return self
+    def fit(self, clean:Feats, adv:Feats):
+        "Learn the detector's scores of these images"
+        x,y = torch.cat([clean.rows, adv.rows]),torch.cat([*map(self.detector.score, (clean, adv))]).float()
+        self.mean,self.sd = x.mean(0),x.std(0).clamp_min(1e-6)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(x.shape[1], 64), nn.ReLU(), nn.Linear(64, 1))
+            opt = torch.optim.Adam(self.net.parameters(), 3e-3, weight_decay=1e-4)
+            for _ in range(60):
+                for i in torch.randperm(len(x)).split(64):
+                    loss = F.binary_cross_entropy_with_logits(self.net((x[i]-self.mean)/self.sd)[:,0], y[i])
+                    opt.zero_grad(); loss.backward(); opt.step()
+        self.net.requires_grad_(False)
+        return self
 
 # %% ../nbs/10a_detection.ipynb #41bd92d8
 def best_of(
@@ -665,13 +541,11 @@ def best_of(
     labels:Tensor, # True classes [N]
     detector # With `score`
 )->Feats:
-    """For each image the attempt that fools the classifier with the lowest score;
-    the first where none fools it"""
+    "For each image the attempt that fools the classifier with the lowest score; the first where none fools it"
     if not len(attempts): raise ValueError('no attempts: pass the Feats of at least one attack on these images')
     s = torch.stack([torch.where(f.preds != labels, detector.score(f).float(), torch.inf) for f in attempts])
     at,n = s.argmin(0),torch.arange(len(labels))
-    every = {k:torch.stack([f.every[k] for f in attempts])[at,n] for k in attempts[0].every}
-    return Feats(torch.stack([f.logits for f in attempts])[at,n], torch.stack([f.last for f in attempts])[at,n], every)
+    return Feats.cat(attempts, lambda ts: torch.stack(ts)[at,n])
 
 # %% ../nbs/10a_detection.ipynb #7ed15fc5
 @dataclass
@@ -682,12 +556,10 @@ class Evasion(Measure):
     def to_df(self): return pd.DataFrame(self.rows)
     def plot(self, ax=None):
         df = self.to_df()
-        if ax is None:
-            ax = plt.subplots(figsize=(1.5+.9*len(df), 3), layout='constrained')[1]
+        if ax is None: ax = plt.subplots(figsize=(1.5+.9*len(df), 3), layout='constrained')[1]
         ax.bar(range(len(df)), df.fooled, color='.85', label='fools the classifier')
         ax.bar(range(len(df)), df.passed, color='C3', label='and passes the detector')
-        ax.set_xticks(range(len(df)),
-                [f'{r.attack}\n→ {r.detector}' for r in df.itertuples()], fontsize=6, parse_math=False)
+        ax.set_xticks(range(len(df)), df.attack + '\n→ ' + df.detector, fontsize=6, parse_math=False)
         ax.set(ylim=(0, 1.25), yticks=[0,.5,1], ylabel='share of images')
         ax.set_title(self.title, parse_math=False)
         ax.legend(fontsize=7, loc='upper left', ncols=2)
@@ -702,17 +574,14 @@ def evasion(
     title:str='' # Of the network
 )->Evasion:
     "How many images fool the classifier, and how many of those the detector lets pass"
-    rows = []
-    if bad := [o for k,n in pairs or [] for o in {k}-{*attacks} | {n}-{*detectors}]:
-        raise ValueError(f'nothing is called {bad[0]!r}: attacks are {", ".join(attacks)}, detectors {", ".join(detectors)}')
-    for k,n in pairs or [(k,n) for k in attacks for n in detectors]:
-        d = detectors[n]
-        f = best_of(attacks[k], labels, d)
-        fooled,s,c = f.preds != labels,d.score(f),d.score(clean)
-        e = (error_rates(c, s[fooled], d.threshold) if fooled.any()
-             else dict(missed=math.nan, auroc=math.nan, false_alarm=math.nan))
-        rows.append(dict(attack=k, detector=n, fooled=fooled.double().mean().item(),
-                         caught=1-e['missed'], false_alarms=e['false_alarm'],
-            auroc=e['auroc'],
-            passed=(fooled & (s <= d.threshold)).double().mean().item()))
+    rows,pairs = [],pairs or [(k,n) for k in attacks for n in detectors]
+    for k,n in pairs:
+        check_known(k, attacks, 'attack'); check_known(n, detectors, 'detector')
+    for k,n in pairs:
+        f,d = best_of(attacks[k], labels, detectors[n]),detectors[n]
+        fooled,s = f.preds != labels,d.score(f)
+        e = error_rates(d.score(clean), s[fooled], d.threshold) if fooled.any() else dict.fromkeys(('missed','auroc','false_alarm'), math.nan)
+        rows.append(dict(
+            attack=k, detector=n, fooled=fooled.double().mean().item(), caught=1-e['missed'], false_alarms=e['false_alarm'],
+            auroc=e['auroc'], passed=(fooled & (s <= d.threshold)).double().mean().item()))
     return Evasion(rows, title)
