@@ -625,7 +625,8 @@ def ask_filters(
 )->dict: # hits, mis, floor (nats), acc, N; empty where there are no class numbers to ask about
     "On some validation images: do the filters know what the gate says, and more than chance?"
     from csg_fastai.activations import collect
-    from csg_fastai.mutual_info import mis, mutual_info_matrix
+    from csg_fastai.mis import mis
+    from csg_fastai.mutual_info import mutual_info_matrix
     G = csg.G.detach().cpu()
     dl = getattr(learn.dls.valid, 'dl', None) if type(learn.dls.valid).__name__ == 'DistributedDL' else learn.dls.valid
     n = min(n, max(256, len(learn.dls.train.dataset)//20))

@@ -20,8 +20,9 @@ from .correlation import filter_cosine, filter_weights, FilterCorrelation, kmean
 from .correlation import monopoly, patch_moments, r_curve, RCurve, subspace_energy, SubspaceEnergy
 from .gate import density_interval, filter_order, in_V_G, l1_density, show_gate
 from .localization import Localization, localize, show_maps, Table2, table2
-from .mutual_info import Agreement, agreement, mi_sparsity, MIS, mis, mis_difference, mis_stats
-from .mutual_info import MISDifference, mutual_info_matrix, show_mi, show_overlap
+from .mis import Agreement, agreement, mi_sparsity, MIS, mis, mis_difference, mis_stats
+from .mis import MISDifference, show_mi, show_overlap
+from .mutual_info import mutual_info_matrix
 from .passes import default_dl, own_dl, plain_data, with_bar
 from .activations import head_weights
 from .results import Measure

@@ -15,7 +15,8 @@ from .activations import cached
 from .checks import all_are, is_name, is_number, whole_from
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, run_file, sealed, write_json
 from .gate import filter_order, l1_density, show_gate
-from .mutual_info import mis, mutual_info_matrix
+from .mis import mis
+from .mutual_info import mutual_info_matrix
 from .recipes import check_seed, is_seed, METHODS, need_whole, Preset, preset
 from .schedule import csg_epochs
 from .train import differing, fitting, is_dict, is_sha256, preset_of, read_history, run_manifest, train
