@@ -19,6 +19,7 @@ from .correlation import activation_gate, block_score, BlockScore, Centres, filt
 from .correlation import filter_cosine, filter_weights, FilterCorrelation, kmeans_centres, Monopoly
 from .correlation import monopoly, patch_moments, r_curve, RCurve, subspace_energy, SubspaceEnergy
 from .gate import density_interval, filter_order, in_V_G, l1_density, show_gate
+from .heads import AnyHead, LinearHead
 from .localization import Localization, localize, show_maps, Table2, table2
 from .mutual_info import Agreement, agreement, mi_sparsity, MIS, mis, mis_difference, mis_stats
 from .mutual_info import MISDifference, mutual_info_matrix, show_mi, show_overlap
@@ -28,8 +29,8 @@ from .activations import head_weights
 from .results import Measure
 from .similarity import class_similarity, ClassSimilarity, Distances, distances, gate_entropy, GateEntropy
 from .similarity import Similarity, similarity
-from .specificity import Ablation, ablation, AnyHead, Confusion, filters_of, LinearHead, masked_confusion
-from .specificity import own_accuracy, OwnAccuracy, strongest_filters
+from .specificity import Ablation, ablation, Confusion, filters_of, masked_confusion, own_accuracy
+from .specificity import OwnAccuracy, strongest_filters
 
 # %% ../nbs/11_interpret.ipynb #1be3a03f
 class CSGInterpretation(Interpretation):

@@ -17,8 +17,9 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 from .checks import check_features, check_gate, check_whole, class_means, class_numbers
 from .gate import plain
+from .heads import check_vocab
 from .results import Measure
-from .specificity import check_vocab, class_rows, confusion, draw_axes, draw_classes, draw_scale
+from .specificity import class_rows, confusion, draw_axes, draw_classes, draw_scale
 
 # %% ../nbs/07b_similarity.ipynb #179db979
 @dataclass
@@ -34,8 +35,8 @@ class GateEntropy(Measure):
     def to_df(self):
         "Effective numbers: mean, smallest, largest, and how many are (nearly) one, and none"
         def row(name, o):
-            return {'effective number':name, 'mean':o.mean().item(), 'smallest':o.min().item(), 'largest':o.max().item(),
-                    'one':((o > .5) & (o < 1.5)).sum().item(), 'none':(o <= .5).sum().item()}
+            return {'effective number':name, 'mean':o.mean().item(), 'smallest':o.min().item(),
+                    'largest':o.max().item(), 'one':((o > .5) & (o < 1.5)).sum().item(), 'none':(o <= .5).sum().item()}
         return pd.DataFrame([row('classes of a filter', self.classes), row('filters of a class', self.filters)])
     def plot(self, ax=None):
         "Effective classes of each filter, and effective filters of each class"
@@ -200,7 +201,8 @@ class Distances(Measure):
     def ratio(self): w,b = self._means(); return w/b if b else math.nan
     def to_df(self):
         w,b = self._means()
-        return pd.DataFrame([dict(network=self.title, within=w, between=b, ratio=self.ratio, silhouette=self.silhouette)])
+        return pd.DataFrame(
+            [dict(network=self.title, within=w, between=b, ratio=self.ratio, silhouette=self.silhouette)])
     def plot(self, ax=None, top=None):
         "Distances of class means, each class's own spread on the diagonal; `top` ends the colour scale"
         X,title = self.between.clone(),f'{self.title} within/between {self.ratio:.3g}'
