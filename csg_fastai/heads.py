@@ -127,20 +127,18 @@ def _at_once(self:AnyHead, net, xs, y, gates):
 @patch
 def each(self:AnyHead, gates, fn, free=None):
     "Hand `fn` class scores under `gates` and labels, in pieces; last those of class c under row c of `free` [C,K]"
-    gates,M = _gates(gates, self.K, self.C),len(gates)
-    if free is not None:                                   # class c's scores under gate M+c
-        gates = torch.cat([gates.expand(-1, self.C, -1), free[:,None].expand(-1, self.C, -1).to(gates)])
-    def hand(z, y): fn(z if free is None else torch.cat([z[:M], z[M:].diagonal(dim1=0, dim2=2)[None]]), y)
+    sets = [_gates(o, self.K, self.C) for o in (gates, free) if o is not None]
     with self.running() as (net, batches):
         how = None
         for xs,y in batches():
             check_range(y, self.C)
-            gates = gates.to(y.device)
-            m,n = how = how or self._at_once(net, xs, y, gates)
+            sets = [g.to(y.device) for g in sets]
+            m,n = how = how or self._at_once(net, xs, y, max(sets, key=len))
             for i in range(0, len(y), n if m else len(y)):
                 s = slice(i, i+n if m else None)
-                z = [self._under(net, rows_of(xs, s), y[s], g) for g in gates.split(m or 1)]
-                hand(torch.cat(z), y[s])
+                z = [torch.cat([self._under(net, rows_of(xs, s), y[s], p) for p in g.split(m or 1)]) for g in sets]
+                # of row c of `free` only the scores of class c
+                fn(z[0] if free is None else torch.cat([z[0], z[1].diagonal(dim1=0, dim2=2)[None]]), y[s])
 
 # %% ../nbs/05b_heads.ipynb #88bb5a65
 def head_of(
