@@ -19,17 +19,19 @@ from .correlation import activation_gate, block_score, BlockScore, Centres, filt
 from .correlation import filter_cosine, filter_weights, FilterCorrelation, kmeans_centres, Monopoly
 from .correlation import monopoly, patch_moments, r_curve, RCurve, subspace_energy, SubspaceEnergy
 from .gate import density_interval, filter_order, in_V_G, l1_density, show_gate
+from .heads import AnyHead, LinearHead
 from .localization import Localization, localize, show_maps, Table2, table2
 from .mis import Agreement, agreement, mi_sparsity, MIS, mis, mis_difference, mis_stats
 from .mis import MISDifference, show_mi, show_overlap
 from .mutual_info import mutual_info_matrix
 from .passes import default_dl, own_dl, plain_data, with_bar
+from .phi import Phi, phi, phi0
 from .activations import head_weights
 from .results import Measure
-from .specificity import Ablation, ablation, ablation_model, class_similarity, ClassSimilarity, Confusion
-from .specificity import Distances, distances, filters_of, gate_entropy, GateEntropy, linear_confusion
-from .specificity import masked_confusion, own_accuracy, own_accuracy_model, OwnAccuracy, Phi, phi, phi0
-from .specificity import phi_model, Similarity, similarity, strongest_filters
+from .similarity import class_similarity, ClassSimilarity, Distances, distances, gate_entropy, GateEntropy
+from .similarity import Similarity, similarity
+from .specificity import Ablation, ablation, Confusion, filters_of, masked_confusion, own_accuracy
+from .specificity import OwnAccuracy, strongest_filters
 
 # %% ../nbs/11_interpret.ipynb #1be3a03f
 class CSGInterpretation(Interpretation):
@@ -363,6 +365,12 @@ def _related(self:CSGInterpretation, cs, share=.1):
     return strongest_filters(*self._fl, cs, share=share, n_classes=self.C)
 
 # %% ../nbs/11_interpret.ipynb #fe50254c
+@patch(as_prop=True)
+def _scored(self:CSGInterpretation):
+    "What gives class scores under gates: the features where the head is linear, else the network"
+    make = lambda: LinearHead(*self._fl, *h) if (h := self.head()) else AnyHead(self.model, self.dl, self.acts.place)
+    return self._once('scored', make)
+
 @patch
 def remove(self:CSGInterpretation,
     *groups, # For each matrix a class, or a tuple of classes; none: every class in turn
@@ -375,9 +383,7 @@ def remove(self:CSGInterpretation,
     if masks is None:
         masks = torch.stack([self._related(o) for o in groups])
         self._say_odd(masks, groups)
-    kw,h = dict(classes=[list(o) for o in groups], title=self.title),self.head()
-    if h: return linear_confusion(*self._fl, *h, masks, vocab=self.vocab, **kw)
-    return masked_confusion(self.model, self.dl, masks, layer=self.acts.place, **kw)
+    return masked_confusion(self._scored, masks, [list(o) for o in groups], **self._names)
 
 # %% ../nbs/11_interpret.ipynb #87b9ec37
 @patch
@@ -390,23 +396,17 @@ def scores(self:CSGInterpretation)->dict: # Name -> [C,K]
 @patch
 def ablation(self:CSGInterpretation,
     *classes, # Names or numbers; none: all
-    **kwargs # For `ablation` or `ablation_model`: seeds, steps, seed
+    **kwargs # For `ablation`: seeds, steps, seed
 )->Ablation:
     "Accuracy on a class and on the others while filters are removed one by one"
-    cs,h = [self.class_number(c) for c in classes] or None,self.head()
-    if h: return ablation(*self._fl, *h, self.scores(), cs, **self._names, **kwargs)
-    kwargs = {**self._asked, **kwargs}
-    return ablation_model(self.model, self.dl, self.scores(), cs, **kwargs)
-
-@patch(as_prop=True)
-def _asked(self:CSGInterpretation): return dict(layer=self.acts.place, title=self.title)
+    cs = [self.class_number(c) for c in classes] or None
+    return ablation(self._scored, self.scores(), cs, **self._names, **kwargs)
 
 @patch
 def own_accuracy(self:CSGInterpretation)->OwnAccuracy:
     "Accuracy with all filters, a class's own, and all but its own (ACC1, ACC2, ACC3)"
     own = self.owned if self.G is not None else torch.stack([self._related([c]) for c in range(self.C)])
-    if h := self.head(): return own_accuracy(*self._fl, *h, own, **self._names)
-    return own_accuracy_model(self.model, self.dl, own, **self._asked)
+    return own_accuracy(self._scored, own, **self._names)
 
 # %% ../nbs/11_interpret.ipynb #97828f32
 @patch
@@ -438,15 +438,13 @@ def distances(self:CSGInterpretation, **kwargs)->Distances:
 # %% ../nbs/11_interpret.ipynb #5286cc36
 @patch
 def phi(self:CSGInterpretation, **kwargs)->Phi:
-    "Filter-class entanglement of Eq. (2); arguments as in `phi` or `phi_model`"
-    kwargs,h = {**dict(start=self.G, title=self.title), **kwargs},self.head()
-    if h: return phi(*self._fl, *h, **kwargs)
-    return phi_model(self.model, self.dl, **{**dict(layer=self.acts.place), **kwargs})
+    "Filter-class entanglement of Eq. (2); arguments as in `phi`"
+    return phi(self._scored, **{**dict(start=self.G, title=self.title), **kwargs})
 
 @patch
 def phi0(self:CSGInterpretation)->Phi:
     "The same with one-hot gates (Eq. 1), by greedy search"
-    return phi0(*self._fl, *self._head_or_say('phi0'), start=self.G, title=self.title)
+    return phi0((*self._fl, *self._head_or_say('phi0')), start=self.G, title=self.title)
 
 # %% ../nbs/11_interpret.ipynb #e1b2cd55
 @patch
