@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'SHARES', 'OPS', 'GOALS', 'MI_SIZES', 'MI_QUICK', 'MI_GOALS', 'LOC_SIZES', 'LOC_QUICK', 'LOC_GOALS',
-           'ATTACK_N', 'ATTACK_EPS', 'IMAGENET_N', 'IMAGENET_EPOCHS', 'QUICK', 'BENCHES', 'TABLES', 'Laps', 'Ticks',
-           'ticks', 'tick_gate', 'bench_dls', 'folder_dls', 'bench_learner', 'time_csg', 'time_learner', 'time_bare',
-           'GraphStep', 'time_graph', 'Peak', 'round_values', 'cpu_threads', 'profile_steps', 'bench_train',
-           'goal_table', 'speed_table', 'mi_data', 'time_sk', 'mi_round', 'first_calls', 'mi_shapes', 'bench_mi',
-           'mi_goal_table', 'measures_data', 'bench_measures', 'measures_round', 'measures_table', 'loc_data',
-           'PatchNet', 'loop_iou', 'bench_localization', 'loc_round', 'score_maps', 'loc_goal_table', 'attack_round',
-           'detector_round', 'bench_attacks', 'attacks_table', 'jpeg_folder', 'reading_speed', 'bench_imagenet',
-           'pair_days', 'cost_table', 'made_on', 'stored_bench', 'bench']
+           'ATTACK_N', 'ATTACK_EPS', 'IMAGENET_N', 'IMAGENET_EPOCHS', 'QUICK', 'BENCHES', 'BENCH_TABLES', 'Laps',
+           'Ticks', 'ticks', 'tick_gate', 'bench_dls', 'folder_dls', 'bench_learner', 'time_csg', 'time_learner',
+           'time_bare', 'GraphStep', 'time_graph', 'Peak', 'round_values', 'cpu_threads', 'profile_steps',
+           'bench_train', 'goal_table', 'speed_table', 'mi_data', 'time_sk', 'mi_round', 'first_calls', 'mi_shapes',
+           'bench_mi', 'mi_goal_table', 'measures_data', 'bench_measures', 'measures_round', 'measures_table',
+           'loc_data', 'PatchNet', 'loop_iou', 'bench_localization', 'loc_round', 'score_maps', 'loc_goal_table',
+           'attack_round', 'detector_round', 'bench_attacks', 'attacks_table', 'jpeg_folder', 'reading_speed',
+           'bench_imagenet', 'pair_days', 'cost_table', 'made_on', 'stored_bench', 'bench']
 
 # %% ../nbs/14a_bench.ipynb #09150693
 import ctypes, gc, json, os, re, subprocess, sys, time, warnings
@@ -1032,14 +1032,14 @@ QUICK = dict(batches=2, repeats=1) # of `bench_train`
 BENCHES = dict(train=bench_train, mi=bench_mi, measures=bench_measures,
                localization=bench_localization, attacks=bench_attacks,
                imagenet=bench_imagenet)
-TABLES = dict(train=goal_table, mi=mi_goal_table, measures=measures_table,
+BENCH_TABLES = dict(train=goal_table, mi=mi_goal_table, measures=measures_table,
               localization=loc_goal_table, attacks=attacks_table, imagenet=cost_table)
 
 def _tables(what, rows, m, quick):
     "The tables of a benchmark's rows"
     kw = dict(quick=quick) if what=='mi' else {}
     first = [speed_table(rows)] if what=='train' else []
-    return [*first, TABLES[what](rows, note=made_on(m), **kw)]
+    return [*first, BENCH_TABLES[what](rows, note=made_on(m), **kw)]
 
 def bench(
     what:str='train', # What to measure: a name in `BENCHES`
