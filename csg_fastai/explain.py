@@ -21,7 +21,8 @@ from .results import Measure
 from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps
-from .data import norm_stats, read_image, _shown
+from .data import norm_stats, read_image
+from .images import _shown
 from .explore import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
 from .interpret import CSGInterpretation
 from .localization import resize, take_images, _grad, _last_map, _still

@@ -120,7 +120,7 @@ def _same_layer(csg, layer):
 
 def _say_open(G, gate, title):
     "Warn of a gate that is denser than the end of its interval by a tenth, as `CSG.verdict` does"
-    top,d = getattr(gate, 'interval', density_interval(*G.shape))[1],l1_density(G).item()
+    top,d = (getattr(gate, 'interval', None) or density_interval(*G.shape))[1],l1_density(G).item()
     if d > 1.1*top: warnings.warn(f'{title}: the gate is not closed: its density is {d:.3f}, a closed one has {top:.3f}')
 
 # %% ../nbs/11_interpret.ipynb #6a3d7cf3
