@@ -249,7 +249,7 @@ class Detection(Measure):
         "Half of the 95 % interval over the repeats"
         return repeat_interval(self.of(n, key), np.mean(np.divide(self.of(n, 'tested'), self.of(n, 'fitted'))))
     def to_df(self):
-        "One row a size: means over the repeats, the error's in percent with half of its 95 % interval"
+        "One row per size: means over the repeats, the error's in percent with half of its 95 % interval"
         name = dict(network=self.title) | (dict(attack=self.attack) if self.attack else {})
         def row(n):
             mean = lambda k: float(np.mean(self.of(n, k)))

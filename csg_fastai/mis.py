@@ -41,7 +41,7 @@ def _label(ax, classes, C):
     ax.title.set_fontsize(10)
     if classes is None: return ax
     if len(classes) != C: raise ValueError(f'{len(classes)} names for {C} classes: pass one for each')
-    if C <= 60: ax.set_yticks(range(C), map(plain, classes), fontsize=7)
+    if C <= 60: ax.set_yticks(range(C), [plain(o) for o in classes], fontsize=7)
     return ax
 
 def _order(order, K):
