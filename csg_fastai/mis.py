@@ -185,7 +185,7 @@ def mis_stats(
     check_wholes(0, n_null=n_null, n_half=n_half, n_seeds=n_seeds, seed=seed, random_state=random_state)
     n_null, n_half, n_seeds, seed, random_state = map(int, (n_null, n_half, n_seeds, seed, random_state))
     f = lambda i, y, r=random_state: mis(mutual_info_matrix(x[i], y, random_state=r, **kwargs))
-    rng, N, every = np.random.default_rng(seed), len(y), slice(None)
+    x, y, rng, N, every = x.cpu(), y.cpu(), np.random.default_rng(seed), len(y), slice(None)
     value = f(every, y)
     with warnings.catch_warnings():                            # warned of once
         warnings.filterwarnings('ignore', 'mutual information: ')
@@ -243,7 +243,7 @@ def mis_difference(
 # %% ../nbs/06a_mis.ipynb #b44e310a
 def _ranks(x):
     "Ranks of all entries, less their mean; equal ones share theirs"
-    r = torch.from_numpy(rankdata(x.numpy())).view(x.shape)
+    r = torch.from_numpy(rankdata(x.numpy())).reshape(x.shape)
     return r - r.mean()
 
 @dataclass
