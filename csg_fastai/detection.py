@@ -135,9 +135,9 @@ def pairs_of(
     ok = real_tensor(result.success, 'success', 'marks [N]').bool().cpu()
     if x.shape != a.shape or not len(x)==len(y)==len(ok):
         raise ValueError(f'{len(x)} images, {len(a)} adversarial ones, {len(y)} labels, {len(ok)} marks: one of each per image')
-    index = getattr(result, 'index', None)
+    index,vocab = (getattr(result, k, None) for k in ('index','vocab'))
     f,g = (features_of(model, o, bs, layer=layer) for o in (x, a))
-    return Pairs(f, g, y, ok, _ids(x), np.arange(len(x)) if index is None else np.asarray(index), name, getattr(result, 'vocab', None))
+    return Pairs(f, g, y, ok, _ids(x), np.arange(len(x)) if index is None else np.asarray(index), name, vocab)
 
 # %% ../nbs/10a_detection.ipynb #0197ceab
 def _check_pairs(*ps):
@@ -150,13 +150,14 @@ def _per_class(p, n, rank, what, skip=()):
     for c in np.unique(p.labels):
         own = p.labels.numpy() == c
         i = np.flatnonzero(free & own)
-        if len(i) < n:
-            name,used = p.vocab[c] if p.vocab else c,f', of which {own.sum()-len(i)} are for testing' if len(i) < own.sum() else ''
-            ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
-            raise ValueError(f'{n} {what} images per class asked for, but of class {name} there are {own.sum()} '
-                             f'that the network got right{used}: pass a smaller {ask}, or attack more')
+        if len(i) < n: raise ValueError(_too_few(n, what, p.vocab[c] if p.vocab else c, own.sum(), own.sum()-len(i)))
         out.append(i[np.argsort(rank[i], kind='stable')[:n]])
     return np.concatenate(out)
+
+def _too_few(n, what, c, there, used):
+    of = f', of which {used} are for testing' if used else ''
+    ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
+    return f'{n} {what} images per class asked for, but of class {c} the network got only {there} right{of}: pass a smaller {ask}, or attack more'
 
 def split_images(
     pairs:Pairs, # To draw from
@@ -207,7 +208,8 @@ def error_rates(
     threshold:float=.5 # Above it an image is called adversarial
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
-    clean,adv = (finite_tensor(o, what, (1,)) for o,what in ((clean, 'scores of clean images'), (adv, 'scores of adversarial images')))
+    clean = finite_tensor(clean, 'scores of clean images', (1,))
+    adv = finite_tensor(adv, 'scores of adversarial images', (1,))
     threshold = check_number('threshold', threshold, lambda v: float(v) == v, 'pass a number')
     false,missed = (clean > threshold).double().mean().item(),(adv <= threshold).double().mean().item()
     auroc = roc_auc_score(np.repeat([0,1], [len(clean), len(adv)]), torch.cat([clean, adv]).cpu())
@@ -245,14 +247,16 @@ class Detection(Measure):
     def sizes(self): return sorted({r['n_train'] for r in self.rows})
     def half(self, n, key='error'):
         "Half of the 95 % interval over the repeats"
-        return repeat_interval(self.of(n, key), np.mean([r['tested']/r['fitted'] for r in self.rows if r['n_train']==n]))
+        return repeat_interval(self.of(n, key), np.mean(np.divide(self.of(n, 'tested'), self.of(n, 'fitted'))))
     def to_df(self):
-        "One row a size: means over the repeats, the error's in percent with half of its 95 % interval"
-        mean,attack = lambda n,k: float(np.mean(self.of(n, k))),dict(attack=self.attack) if self.attack else {}
-        return pd.DataFrame([{
-            'network':self.title, **attack, 'images a class':n, 'pairs':round(mean(n, 'fitted')), 'error %':100*mean(n, 'error'),
-            '±':100*self.half(n), 'false alarms %':100*mean(n, 'false_alarm'), 'missed %':100*mean(n, 'missed'),
-            'AUROC':mean(n, 'auroc')} for n in self.sizes])
+        "One row per size: means over the repeats, the error's in percent with half of its 95 % interval"
+        name = dict(network=self.title) | (dict(attack=self.attack) if self.attack else {})
+        def row(n):
+            mean = lambda k: float(np.mean(self.of(n, k)))
+            return {
+                **name, 'images a class':n, 'pairs':round(mean('fitted')), 'error %':100*mean('error'), '±':100*self.half(n),
+                'false alarms %':100*mean('false_alarm'), 'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
+        return pd.DataFrame([*map(row, self.sizes)])
 
 # %% ../nbs/10a_detection.ipynb #01bb3251
 @patch
@@ -281,7 +285,8 @@ def _check_call(repeats, seed, detector, *pairs):
 
 def detect(
     pairs:Pairs, # Of an attack
-    n_train=None, # Training images of each class, or a list of sizes; None: what testing leaves of the smallest class, at most 500
+    # Training images of each class, or a list of sizes; None: what testing leaves of the smallest class, at most 500
+    n_train=None,
     n_test:int=None, # Test images of each class; None: a third of the smallest class, at most 100
     test:Pairs=None, # Draw the test images from these
     repeats:int=5, # Random choices of images
@@ -311,8 +316,9 @@ class Likeness(Measure):
     n:int # Images
     title:str='' # Of the network
     def half(self, p): return 1.96*(p*(1-p)/self.n).sqrt()
-    def to_df(self): return pd.DataFrame(dict(
-        layer=self.layers, clean=self.clean.tolist(), adversarial=self.adv.tolist(), change=(self.adv-self.clean).tolist()))
+    def to_df(self):
+        clean,adv,change = (o.tolist() for o in (self.clean, self.adv, self.adv-self.clean))
+        return pd.DataFrame(dict(layer=self.layers, clean=clean, adversarial=adv, change=change))
     def plot(self, ax=None):
         "Both shares along the layers, with 95 % intervals"
         if ax is None: ax = plt.subplots(figsize=(5, 3), layout='constrained')[1]
@@ -354,8 +360,9 @@ def gate_distance(
     G:Tensor # Gate, or another pattern of each class [C,K]
 )->Tensor: # [N], from 0 to 2 (to 1 where both are not negative)
     "1 - cosine between an image's features and its prediction's row of `G`; 1 where that row is empty"
-    if features.shape[-1] == G.shape[-1]: return 1 - F.cosine_similarity(features, gate_rows(G, preds.to(G.device)).to(features), dim=1)
-    raise ValueError(f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
+    if features.shape[-1] != G.shape[-1]:
+        raise ValueError(f'{features.shape[-1]} features and a pattern of {G.shape[-1]} filters: pass those of one layer')
+    return 1 - F.cosine_similarity(features, gate_rows(G, preds.to(G.device)).to(features), dim=1)
 
 # %% ../nbs/10a_detection.ipynb #35bc8c03
 _STAND_INS = {'activation gate':activation_gate, 'class means':lambda *a: class_means(*a).nan_to_num(0)}
@@ -402,7 +409,8 @@ class Transfer(Measure):
     title:str='' # Of the network
     def to_df(self, key='error'):
         v = getattr(self, key).mean(2)*(100 if key=='error' else 1)
-        return pd.DataFrame(v, pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}'), self.names)
+        rows = pd.Index([f'trained on {n}' for n in self.names], name=f'{self.title} {key}')
+        return pd.DataFrame(v, rows, self.names)
     def plot(self, ax=None):
         if ax is None: ax = plt.subplots(figsize=(3.4, 3), layout='constrained')[1]
         v = self.to_df().values
@@ -438,7 +446,8 @@ def transfer(
     if not pairs: raise ValueError('no pairs: pass a dict, name of an attack -> what pairs_of gave')
     _check_call(repeats, seed, detector, *pairs.values(), *(test or {}).values())
     here,there = _same_images(pairs),_same_images(test) if test else {}
-    n_train,n_test = _sizes(min(here.values(), key=_least), n_train, n_test, min(there.values(), key=_least, default=None))
+    few = [min(o.values(), key=_least, default=None) for o in (here, there)]
+    n_train,n_test = _sizes(few[0], n_train, n_test, few[1])
     out = np.zeros((2, len(here), len(here), repeats))
     for r in with_bar(range(repeats)):
         sides = {k:_sides(p, n_train, n_test, there.get(k), [seed,r], success) for k,p in here.items()}

@@ -144,8 +144,9 @@ def evasion(
     for k,n in pairs:
         f,d = best_of(attacks[k], labels, detectors[n]),detectors[n]
         fooled,s = f.preds != labels,d.score(f)
-        e = error_rates(d.score(clean), s[fooled], d.threshold) if fooled.any() else dict.fromkeys(('missed','auroc','false_alarm'), math.nan)
-        rows.append(dict(
-            attack=k, detector=n, fooled=fooled.double().mean().item(), caught=1-e['missed'], false_alarms=e['false_alarm'],
-            auroc=e['auroc'], passed=(fooled & (s <= d.threshold)).double().mean().item()))
+        e = dict(missed=math.nan, auroc=math.nan, false_alarm=math.nan)
+        if fooled.any(): e = error_rates(d.score(clean), s[fooled], d.threshold)
+        share,passed = (o.double().mean().item() for o in (fooled, fooled & (s <= d.threshold)))
+        row = dict(attack=k, detector=n, fooled=share, caught=1-e['missed'])
+        rows.append(row | dict(false_alarms=e['false_alarm'], auroc=e['auroc'], passed=passed))
     return Evasion(rows, title)

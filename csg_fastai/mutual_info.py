@@ -203,10 +203,10 @@ def mutual_info_matrix(
     dead:float=None, # MI of a filter that has one value (nearly) everywhere; None: as scikit-learn estimates it
     threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
 )->Tensor: # M [K,C] in nats, float64 on the CPU
-    "MI of every filter's activation with every class (Sec. 4.1), as `mutual_info_classif` where that is no more than there is to know"
+    "MI of each filter's activation with each class (Sec. 4.1): scikit-learn's, or the entropy where that is less"
     x, y, C = check_features(features, labels, n_classes)
     k, random_state = check_whole('n_neighbors', n_neighbors, 1), check_whole('random_state', random_state)
-    if dead is not None: check_number('dead', dead, math.isfinite, 'pass the MI of a filter with one value, 0 for example')
+    check_number('dead', dead, lambda v: v is None or math.isfinite(v), 'pass the MI of a filter with one value, 0 for example')
     x, y = x.cpu().numpy(), y.cpu().numpy()
     N, n_c = len(y), np.bincount(y, minlength=C)
     M = (_balanced_mi if balanced else _mi)(x, y, C, k, random_state, threads)
