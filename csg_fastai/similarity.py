@@ -210,9 +210,9 @@ class Distances(Measure):
         return draw_scale([draw_classes(draw_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
 
 # %% ../nbs/07b_similarity.ipynb #7ae91756
-def _silhouette(x, y, n, seed=0):
+def _silhouette(x, y, n):
     "scikit-learn's silhouette over at most `n` images; blank where it has no meaning"
-    at = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+    at = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]
     x,y = (x[at],y[at]) if len(x) > n else (x,y)
     if not 2 <= len(y.unique()) < len(y): return math.nan
     return float(silhouette_score(x.cpu().numpy(), y.cpu().numpy()))
