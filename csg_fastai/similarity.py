@@ -228,7 +228,7 @@ def distances(
     "Within- and between-class distances (App. J)"
     x,y,C = check_features(features, labels)
     check_whole('n_silhouette', n_silhouette)
-    C = C if vocab is None else max(C, len(vocab))
+    if np.iterable(vocab): C = max(C, len(vocab))
     if normalise: x = F.normalize(x)
     m,n = class_means(x, y, C).to(x),y.bincount(minlength=C)
     far = (x-m[y]).norm(dim=1).double() @ F.one_hot(y, C).double()     # summed over each class
