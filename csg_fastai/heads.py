@@ -18,7 +18,7 @@ from .place import logits_of, relative_error
 
 # %% ../nbs/05b_heads.ipynb #161616a3
 class Head:
-    "What measures ask of a network with `K` filters and `C` classes: class scores under gates"
+    "What measures ask of a network with `K` filters and `C` classes: class scores under gates, which `each` hands out"
     n_steps = 8 # of a curve over removed filters
     def scores(self, gates, **kw):
         "Class scores [M,N,C] of all images under `gates`, [M,K] or [M,C,K]"

@@ -132,10 +132,10 @@ class _Owners:
         self.own[k] = to
         return True
 
-def _greedy(rows, own, N, sweeps=20):
+def _greedy(rows, own, N):
     "Hand each filter to the class where it costs least until nothing changes: classes [K] and the history"
     s,hist = _Owners(rows, own),[]
-    for _ in range(sweeps):
+    for _ in range(20):
         moved = [s.move(k, 1e-9*N) for k in range(len(own))]
         hist.append(s.v.sum().item()/N)
         if not any(moved): break

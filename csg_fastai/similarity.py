@@ -210,9 +210,9 @@ class Distances(Measure):
         return draw_scale([draw_classes(draw_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
 
 # %% ../nbs/07b_similarity.ipynb #7ae91756
-def _silhouette(x, y, n, seed=0):
+def _silhouette(x, y, n):
     "scikit-learn's silhouette over at most `n` images; blank where it has no meaning"
-    at = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+    at = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]
     x,y = (x[at],y[at]) if len(x) > n else (x,y)
     if not 2 <= len(y.unique()) < len(y): return math.nan
     return float(silhouette_score(x.cpu().numpy(), y.cpu().numpy()))
@@ -228,7 +228,7 @@ def distances(
     "Within- and between-class distances (App. J)"
     x,y,C = check_features(features, labels)
     check_whole('n_silhouette', n_silhouette)
-    C = C if vocab is None else max(C, len(vocab))
+    if np.iterable(vocab): C = max(C, len(vocab))
     if normalise: x = F.normalize(x)
     m,n = class_means(x, y, C).to(x),y.bincount(minlength=C)
     far = (x-m[y]).norm(dim=1).double() @ F.one_hot(y, C).double()     # summed over each class

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from torch import Tensor
-from .checks import check_gate, check_number, check_share, check_whole, class_means, class_numbers, count_classes
-from .checks import listed, real_tensor
+from .checks import check_gate, check_number, check_share, check_whole, class_means, class_numbers
+from .checks import count_classes, listed, real_tensor
 from .gate import plain
 from .heads import Head, head_of, LinearHead, one_thread, predicted
 from .results import Measure
@@ -153,12 +153,12 @@ def draw_scale(axs):
 
 # %% ../nbs/07_specificity.ipynb #2529a2a9
 @patch
-def plot(self:Confusion, ax=None, cmap='Blues'):
+def plot(self:Confusion, ax=None):
     "Share of each class's images by prediction, one matrix per mask; muted classes in red (Fig. 5)"
     axs = draw_axes(ax, len(self.counts))
     for a,X,n,cs in zip(axs, self.rates, self.removed, self.classes):
         title = f'{self.title} without {", ".join(self.vocab[c] for c in cs)} ({n} filters)'
-        draw_classes(a, X, self.vocab, title, cmap=cmap, marked=cs)
+        draw_classes(a, X, self.vocab, title, cmap='Blues', marked=cs)
         a.set(xlabel='predicted', ylabel='true')
     return draw_scale(axs)
 
