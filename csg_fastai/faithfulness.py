@@ -226,12 +226,10 @@ def faithfulness(
 
 # %% ../nbs/09c_faithfulness.ipynb #27dffd68
 @patch
-def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
-    "Mean curves, one axes for each of `which`; the maps that know nothing are dotted"
-    size = 4*len(which),2.8
-    axs = plt.subplots(1, len(which), figsize=size, layout='constrained', sharey=True)[1] if ax is None else ax
-    axs = np.ravel(axs)
-    for a,w in zip(axs, which):
+def plot(self:Faithfulness, axs=None, **kw):
+    "Mean curves of insertion and of deletion; the maps that know nothing are dotted"
+    if axs is None: axs = plt.subplots(1, 2, figsize=(8,2.8), layout='constrained', sharey=True)[1]
+    for a,w in zip(axs, ('insertion','deletion')):
         for k,v in self.curves.items():
             c = v[w == 'deletion'].mean(0)
             look = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
@@ -361,9 +359,7 @@ class Sanity(Measure):
         return pd.DataFrame(rows, columns=['map', 'layer', 'spearman', 'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
 
 # %% ../nbs/09c_faithfulness.ipynb #42e29074
-def _likeness(a, b, absolute):
-    if absolute: a,b = a.abs(),b.abs()
-    return torch.stack([spearman(a, b), ssim(a, b)]).cpu()
+def _likeness(a, b): return torch.stack([spearman(a, b), ssim(a, b)]).cpu()
 
 def _is_right(z, y):
     "Whether class scores [B,C] put images into their classes; scores that are no numbers don't"
@@ -394,7 +390,6 @@ def sanity(
     by:str='shuffle', # 'shuffle' the weights, or 'reset' them
     # Names from `weight_layers`; None: all, from the output to the input
     layers:list=None,
-    absolute:bool=False, # Compare the maps' sizes, without their signs
     bs:int=64, # Images at a time
     seed:int=0,
     title:str='' # Of the network
@@ -408,12 +403,12 @@ def sanity(
         was,accs = make(),[]
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
-            for k,m in make().items(): out[k].append(_likeness(was[k], m, absolute))
+            for k,m in make().items(): out[k].append(_likeness(was[k], m))
             z = torch.cat([logits_of(model(o)) for o in x.split(bs)])
             accs.append(_is_right(z, y).float().mean().item())
     # one image has no other
     for k,m in was.items():
-        out[k].append(_likeness(m, m.roll(1, 0), absolute) if len(m) > 1 else torch.full((2, 1), math.nan))
+        out[k].append(_likeness(m, m.roll(1, 0)) if len(m) > 1 else torch.full((2, 1), math.nan))
     return Sanity({k:torch.stack(v) for k,v in out.items()}, names, accs, order, title)
 
 # %% ../nbs/09c_faithfulness.ipynb #ef4808e0
