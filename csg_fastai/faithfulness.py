@@ -8,13 +8,14 @@ __all__ = ['SCORES', 'NOTHING', 'RANDOM', 'check_maps', 'random_maps', 'centre_m
            'spearman', 'ssim', 'Sanity', 'sanity']
 
 # %% ../nbs/09c_faithfulness.ipynb #fbd98912
-import math, numpy as np, pandas as pd, torch
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fastcore.basics import patch
+from scipy.stats import rankdata
 from torch import nn, Tensor
-from .checks import check_number, check_whole
+from .checks import check_known, check_number, check_whole, class_numbers, finite_tensor
 from .gate import plain
 from .passes import bare_model, default_dl, feed, fit_labels, n_images, plain_data, split_batch
 from .place import logits_of, restore_state, state_of, untouched
@@ -27,37 +28,32 @@ def check_maps(
     name:str='maps' # What to call it in an error
 )->Tensor: # [B,H,W] float32, without a gradient
     "Maps that fit the images, or a `ValueError`"
-    if not isinstance(m, Tensor):
-        raise ValueError(f'{name}: a {type(m).__name__}, not a tensor [B,H,W]')
+    if not isinstance(m, Tensor): raise ValueError(f'{name}: a {type(m).__name__}, not a tensor [B,H,W]')
     want = (len(x), *x.shape[2:])
-    if m.shape != want:
-        raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for images {tuple(x.shape)}: make them {want}, F.interpolate resizes them')
-    m = m.detach().as_subclass(Tensor).float()
-    if not m.isfinite().all(): raise ValueError(f'{name}: maps hold NaN or infinity')
-    return m
+    if m.shape == want: return finite_tensor(m, f'{name}: the map', (3,)).float()
+    raise ValueError(f'{name}: maps of shape {tuple(m.shape)} for images {tuple(x.shape)}: make them {want}, F.interpolate resizes them')
 
 # %% ../nbs/09c_faithfulness.ipynb #8df5599b
-def _check_images(x, y):
-    if x.ndim != 4: raise ValueError(f'images must be [B,C,H,W], got {tuple(x.shape)}')
-    if not len(x): raise ValueError('no images: there is nothing to measure')
-    if y.ndim != 1 or y.is_floating_point() or len(y) != len(x):
-        raise ValueError(f'{tuple(y.shape)} {y.dtype} labels for {len(x)} images: pass class numbers [B]')
+def _checked(x, y):
+    "Images and class numbers that go together, or a `ValueError`"
+    x,y = torch.as_tensor(x),class_numbers(y)
+    if x.ndim != 4 or not len(x): raise ValueError(f'images must be [B,C,H,W], none of them empty, got {tuple(x.shape)}')
+    if len(y) == len(x): return x,y
+    raise ValueError(f'{len(y)} labels for {len(x)} images: pass a class number for each')
 
 def _check_classes(model, x, y):
     "One image through the model: are `y` among its classes?"
     with untouched(model): z = logits_of(model(x[:1]))
-    if z is not None: z = z.expand(len(y), -1)
-    fit_labels(z, y)
+    fit_labels(z if z is None else z.expand(len(y), -1), y)
 
 def _make_maps(fn, model, x, y, bs, name='maps'):
     "`fn` on parts of at most `bs` images, in evaluation mode"
-    parts = [(x[i:i+bs], y[i:i+bs]) for i in range(0, len(x), bs)]
-    return torch.cat([check_maps(fn(model, *o), o[0], name) for o in parts])
+    return torch.cat([check_maps(fn(model, *o), o[0], name) for o in zip(x.split(bs), y.split(bs))])
 
 # %% ../nbs/09c_faithfulness.ipynb #b8f719d4
 def random_maps(seed:int=0):  # Function of (model, x, y)
     "Random numbers, the same for every model"
-    check_whole('seed', seed)
+    seed = check_whole('seed', seed)
     def maps(model, x, y):
         g = torch.Generator().manual_seed(seed)
         return torch.rand(len(x), *x.shape[2:], generator=g).to(x.device)
@@ -109,21 +105,17 @@ def empty_images(
 )->Tensor: # [B,C,H,W]
     "What is left of images without their pixels"
     if isinstance(base, Tensor):
-        if not base.isfinite().all(): raise ValueError('base: the empty image holds NaN or infinity')
-        try: return base.to(x).expand_as(x)
-        except RuntimeError: raise ValueError(f'base: an empty image of shape {tuple(base.shape)} for images {tuple(x.shape)}') from None
-    made = dict(blur=lambda: blurred(x),
-                mean=lambda: x.mean((2,3), keepdim=True).expand_as(x),
-                zero=lambda: torch.zeros_like(x))
-    if isinstance(base, str) and base in made: return made[base]()
-    raise ValueError(f"base={base!r}: use 'blur', 'mean', 'zero' or a tensor")
+        b = finite_tensor(base, 'base: the empty image', range(5)).to(x)
+        try: return b.expand_as(x)
+        except RuntimeError: raise ValueError(f'base: an empty image of shape {tuple(b.shape)} for images {tuple(x.shape)}') from None
+    made = dict(blur=blurred, mean=lambda x: x.mean((2,3), keepdim=True).expand_as(x), zero=torch.zeros_like)
+    return made[check_known(base if isinstance(base, str) else repr(base), made, 'base')](x)
 
 # %% ../nbs/09c_faithfulness.ipynb #93a955fe
 SCORES = dict(prob=lambda z: z.float().softmax(1), logit=lambda z: z.float())
 
 def _one_part(model, start, end, y, rank, i, n, score):
-    """Scores of the images `i` with their first `n` pixels from `end`, the others
-    from `start`"""
+    "Scores of the images `i` with their first `n` pixels from `end`, the others from `start`"
     z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
     return SCORES[score](logits_of(model(z))).gather(1, y[i][:,None])[:,0]
 
@@ -147,11 +139,9 @@ def insertion_deletion(
     score:str='prob', # 'prob' of the class, or its 'logit'
     seed:int=0 # Of the order among equal values
 )->tuple: # insertion, deletion: scores of class y [B,steps+1]
-    """Scores while pixels go into an empty image, and out of the whole one, the
-    most important first"""
-    _check_images(x, y)
-    if score not in SCORES:
-        raise ValueError(f'score={score!r}: use one of {", ".join(SCORES)}')
+    "Scores while pixels go into an empty image, and out of the whole one, the most important first"
+    x,y = _checked(x, y)
+    check_known(score, SCORES, 'score')
     steps,bs,seed = check_whole('steps', steps, 1),check_whole('bs', bs, 1),check_whole('seed', seed)
     _check_classes(model, x, y)
     rank,empty = pixel_rank(check_maps(maps, x), seed),empty_images(x, base)
@@ -163,10 +153,8 @@ def auc(curve): # [...,S+1] -> [...]
 
 # %% ../nbs/09c_faithfulness.ipynb #a331335e
 def _some(learn, dl, n):
-    """`n` images and class numbers of a loader, evenly spread over it; a pair
-    (x,y) stays as it is"""
-    if isinstance(dl, (tuple,list)):
-        x,y = (torch.as_tensor(o) for o in dl); _check_images(x, y); return x,y
+    "`n` images and class numbers of a loader, evenly spread over it; of a pair (x,y) all"
+    if isinstance(dl, (tuple,list)): return _checked(*dl)
     dl,n = default_dl(learn, dl),check_whole('n', n, 1)
     xs,ys,start,N = [],[],0,n_images(dl)
     want = set(range(n)) if not N else {int(i*N/min(n, N)) for i in range(min(n, N))}
@@ -176,10 +164,8 @@ def _some(learn, dl, n):
             at = [i for i in range(len(x)) if start+i in want]
             xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device))
             start += len(x)
-    if not xs: raise ValueError('the loader gives no batch: there is nothing to measure')
-    x,y = torch.cat(xs),torch.cat(ys)
-    _check_images(x, y)
-    return x,y
+    if xs: return _checked(torch.cat(xs), torch.cat(ys))
+    raise ValueError('the loader gives no batch: there is nothing to measure')
 
 # %% ../nbs/09c_faithfulness.ipynb #7887d060
 NOTHING = {'random':random_maps(), 'centre':centre_maps()}
@@ -209,17 +195,15 @@ class Faithfulness(Measure):
     title:str='' # Of the network
     @property
     def aucs(self): return {k:tuple(map(auc, v)) for k,v in self.curves.items()}
+    def to_df(self)->pd.DataFrame:
+        "Mean area under the curves of each map; ± is half of a 95 % interval over images"
+        rows = {k:[*_mean_pm(i), *_mean_pm(d)] for k,(i,d) in self.aucs.items()}
+        cols = 'insertion', 'insertion ±', 'deletion', 'deletion ±'
+        return pd.DataFrame.from_dict(rows, orient='index', columns=cols).rename_axis('map')
 
 def _mean_pm(v):
     "Mean, and half the width of its 95 % interval over the images"
     return (v.mean().item(), 1.96*v.std().item()/math.sqrt(len(v)) if len(v) > 1 else math.nan)
-
-@patch
-def to_df(self:Faithfulness)->pd.DataFrame:
-    "Mean area under the curves of each map; ± is half of a 95 % interval over images"
-    rows = {k:[f(o) for f,o in zip((_mean_pm, _mean_pm), v)] for k,v in self.aucs.items()}
-    cols = 'insertion', 'insertion ±', 'deletion', 'deletion ±'
-    return pd.DataFrame([[*a, *b] for a,b in rows.values()], columns=cols, index=pd.Index(rows, name='map'))
 
 # %% ../nbs/09c_faithfulness.ipynb #96e43898
 def faithfulness(
@@ -232,32 +216,25 @@ def faithfulness(
     base='blur', steps:int=16, bs:int=64, score:str='prob', seed:int=0,
     title:str='' # Of the network
 )->Faithfulness:
-    """Insertion and deletion of maps, beside those of a random map and of a blob
-    in the middle"""
+    "Insertion and deletion of maps, beside those of a random map and of a blob in the middle"
     model,x,y,maps = _setup(learn, dl, n, maps)
     bs = check_whole('bs', bs, 1)
     with untouched(model):
         ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
-    cs = {k:tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed)) for k,
-        m in ms.items()}
-    return Faithfulness(cs, base if isinstance(base, str) else 'given', score, title)
+    curves = lambda m: tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed))
+    return Faithfulness({k:curves(m) for k,m in ms.items()}, base if isinstance(base, str) else 'given', score, title)
 
 # %% ../nbs/09c_faithfulness.ipynb #27dffd68
 @patch
-def plot(self:Faithfulness, ax=None, which=('insertion','deletion'), **kw):
-    "Mean curves, one axes for each of `which`; the maps that know nothing are dotted"
-    import matplotlib.pyplot as plt
-    if ax is None:
-        ax = plt.subplots(1, len(which), figsize=(4*len(which), 2.8),
-                          layout='constrained', sharey=True, squeeze=False)[1][0]
-    axs = [ax] if not isinstance(ax, (list,tuple,np.ndarray)) else list(ax)
-    for a,w in zip(axs, which):
+def plot(self:Faithfulness, axs=None, **kw):
+    "Mean curves of insertion and of deletion; the maps that know nothing are dotted"
+    if axs is None: axs = plt.subplots(1, 2, figsize=(8,2.8), layout='constrained', sharey=True)[1]
+    for a,w in zip(axs, ('insertion','deletion')):
         for k,v in self.curves.items():
             c = v[w == 'deletion'].mean(0)
-            grey = (dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {})
-            a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**grey, **kw})
-        a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in'
-              if w == 'insertion' else 'share taken out')
+            look = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
+            a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**look, **kw})
+        a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
     return axs
@@ -315,34 +292,24 @@ def randomise(
 ):
     "Make the weights of modules random, in place"
     g = torch.Generator().manual_seed(check_whole('seed', seed))
-    if by not in RANDOM: raise ValueError(f"by={by!r}: use {' or '.join(map(repr, RANDOM))}")
+    shuffle = RANDOM[check_known(by, RANDOM, 'by')]
     with torch.no_grad():
-        for m in modules: RANDOM[by](m, g)
+        for m in modules: shuffle(m, g)
 
 # %% ../nbs/09c_faithfulness.ipynb #41b1347b
-def _ranks(m):
-    "Ranks [B,P] of the values in each row, equal ones share their mean rank"
-    s,idx = m.sort(1)
-    # number of the group
-    new = torch.cat([torch.zeros_like(s[:,:1]), (s.diff(dim=1) != 0).to(s)], 1).cumsum(1).long()
-    pos = torch.arange(m.shape[1], device=m.device, dtype=torch.float64).expand(m.shape)
-    tot,cnt = (torch.zeros_like(pos).scatter_add_(1, new, o) for o in (pos, torch.ones_like(pos)))
-    return torch.empty_like(pos).scatter_(1, idx, (tot/cnt.clamp(min=1)).gather(1, new))
-
 def _pair(a, b):
     "Two maps [B,H,W] that can be compared, or a `ValueError`"
-    for o in (a, b):
-        if not isinstance(o, Tensor) or o.ndim != 3 or o.shape != a.shape or not o.numel():
-            raise ValueError(f'maps must be two tensors [B,H,W] of one size, got {[tuple(np.shape(o)) for o in (a, b)]}')
-        if o.isnan().any(): raise ValueError('maps hold NaN, which is like nothing')
-    return a,b
+    a,b = (finite_tensor(o, 'maps', (3,)) for o in (a, b))
+    if a.shape == b.shape: return a,b
+    raise ValueError(f'maps must be two tensors [B,H,W] of one size, got {tuple(a.shape)} and {tuple(b.shape)}')
 
 def spearman(
     a:Tensor, # Maps [B,H,W]
     b:Tensor # Maps [B,H,W]
 )->Tensor: # [B]; NaN where a map is constant
-    "Rank correlation of maps, image by image"
-    a,b = (o - o.mean(1, keepdim=True) for o in (_ranks(o.flatten(1)) for o in _pair(a, b)))
+    "Rank correlation of maps, image by image; equal values share their mean rank"
+    rs = [torch.from_numpy(rankdata(o.flatten(1).cpu(), axis=1) - 1) for o in _pair(a, b)]
+    a,b = (o - o.mean(1, keepdim=True) for o in rs)
     return ((a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1))).float()
 
 # %% ../nbs/09c_faithfulness.ipynb #e87033b1
@@ -357,8 +324,7 @@ def ssim(
     b:Tensor, # Maps [B,H,W]
     window:int=7 # Side of the windows that are compared, pixels
 )->Tensor: # [B]
-    """Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over
-    square windows with equal weights"""
+    "Structural similarity of maps brought to 0…1 (Wang et al. 2004): mean over square windows with equal weights"
     a,b = _pair(a, b)
     w = min(check_whole('window', window, 2), *a.shape[1:])
     if w < 2: raise ValueError(f'maps of {tuple(a.shape[1:])} pixels have no structure to compare')
@@ -367,7 +333,7 @@ def ssim(
     # k: sample variances, as scikit-image has them
     ma,mb,k = pool(a),pool(b),w*w/(w*w-1)
     va,vb,cov = k*(pool(a*a) - ma**2),k*(pool(b*b) - mb**2),k*(pool(a*b) - ma*mb)
-    s = ((2*ma*mb + .01**2)*(2*cov + .03**2) /((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
+    s = ((2*ma*mb + .01**2)*(2*cov + .03**2)/((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
     return s.mean((1,2)).float()
 
 # %% ../nbs/09c_faithfulness.ipynb #65df6828
@@ -376,29 +342,24 @@ class Sanity(Measure):
     "How alike maps are before and after weights were made random"
     scores:dict # Name -> [L+1,2,N]: layers and the floor last; Spearman, SSIM; images
     layers:list # Names, in the order in which they were made random
-    # Share of the images that the network still puts into their class, after each
-    accuracy:list
+    accuracy:list # Share of the images that the network still puts into their class, after each
     order:str='cascade'
     title:str='' # Of the network
     @property
     def _note(self):
         n = sum(s[:len(self.layers),0].isnan().sum().item() for s in self.scores.values())
         return f'In {n} comparisons a map had one value everywhere: they have no rank correlation and are left out of its means.'*(n > 0)
-
-@patch
-def to_df(self:Sanity)->pd.DataFrame:
-    "Means over images; ± is half of a 95 % interval. `other image`: the floor"
-    rows = []
-    for k,s in self.scores.items():
-        for l,(r,q),acc in zip([*self.layers, 'other image'], s, [*self.accuracy, math.nan]):
-            r = r[~r.isnan()]                              # a constant map has no ranks
-            rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2), *_mean_pm(q), acc])
-    return pd.DataFrame(rows, columns=['map', 'layer', 'spearman', 'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
+    def to_df(self)->pd.DataFrame:
+        "Means over images; ± is half of a 95 % interval. `other image`: the floor"
+        rows = []
+        for k,s in self.scores.items():
+            for l,(r,q),acc in zip([*self.layers, 'other image'], s, [*self.accuracy, math.nan]):
+                r = r[~r.isnan()]                              # a constant map has no ranks
+                rows.append([k, l, *(_mean_pm(r) if len(r) else (math.nan,)*2), *_mean_pm(q), acc])
+        return pd.DataFrame(rows, columns=['map', 'layer', 'spearman', 'spearman ±', 'ssim', 'ssim ±', 'accuracy'])
 
 # %% ../nbs/09c_faithfulness.ipynb #42e29074
-def _likeness(a, b, absolute):
-    if absolute: a,b = a.abs(),b.abs()
-    return torch.stack([spearman(a, b), ssim(a, b)]).cpu()
+def _likeness(a, b): return torch.stack([spearman(a, b), ssim(a, b)]).cpu()
 
 def _is_right(z, y):
     "Whether class scores [B,C] put images into their classes; scores that are no numbers don't"
@@ -413,13 +374,9 @@ def _stages(model, names, order, by, seed):
         yield l
 
 def _check_sanity(model, order, by, layers):
-    for k,v,ok in (('order', order, ('cascade','independent')), ('by', by, tuple(RANDOM))):
-        if v not in ok: raise ValueError(f'{k}={v!r}: use {" or ".join(map(repr, ok))}')
+    check_known(order, ('cascade','independent'), 'order'); check_known(by, RANDOM, 'by')
     names = list(weight_layers(model))
-    for l in layers or []:
-        if l not in names:
-            raise ValueError(f'no layer {l!r} with weights: there are {", ".join(names)}')
-    return list(layers or names)
+    return [check_known(l, names, 'layer') for l in layers or names]
 
 # %% ../nbs/09c_faithfulness.ipynb #b0402dec
 def sanity(
@@ -433,13 +390,11 @@ def sanity(
     by:str='shuffle', # 'shuffle' the weights, or 'reset' them
     # Names from `weight_layers`; None: all, from the output to the input
     layers:list=None,
-    absolute:bool=False, # Compare the maps' sizes, without their signs
     bs:int=64, # Images at a time
     seed:int=0,
     title:str='' # Of the network
 )->Sanity:
-    """Are maps other ones when the weights are random? (Adebayo et al. 2018);
-    the network is left as it was"""
+    "Are maps other ones when the weights are random? (Adebayo et al. 2018); the network is left as it was"
     model,x,y,maps = _setup(learn, dl, n, maps)
     names,bs,seed = _check_sanity(model, order, by, layers),check_whole('bs', bs, 1),check_whole('seed', seed)
     _check_classes(model, x, y)
@@ -448,24 +403,21 @@ def sanity(
         was,accs = make(),[]
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
-            for k,m in make().items(): out[k].append(_likeness(was[k], m, absolute))
+            for k,m in make().items(): out[k].append(_likeness(was[k], m))
             z = torch.cat([logits_of(model(o)) for o in x.split(bs)])
             accs.append(_is_right(z, y).float().mean().item())
     # one image has no other
     for k,m in was.items():
-        out[k].append(_likeness(m, m.roll(1, 0), absolute) if len(m) > 1 else torch.full((2, 1), math.nan))
+        out[k].append(_likeness(m, m.roll(1, 0)) if len(m) > 1 else torch.full((2, 1), math.nan))
     return Sanity({k:torch.stack(v) for k,v in out.items()}, names, accs, order, title)
 
 # %% ../nbs/09c_faithfulness.ipynb #ef4808e0
 @patch
 def plot(self:Sanity, ax=None, measure='spearman', **kw):
     "Similarity after each layer; dashed: maps of different images"
-    import matplotlib.pyplot as plt
-    if measure not in ('spearman','ssim'):
-        raise ValueError(f"measure={measure!r}: use 'spearman' or 'ssim'")
-    if ax is None:
-        ax = plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8), layout='constrained')[1]
-    for i,(k,g) in enumerate(self.to_df().groupby('map', sort=False)):
+    check_known(measure, ('spearman','ssim'), 'measure')
+    ax = ax or plt.subplots(figsize=(max(4, .7*len(self.layers)+2), 2.8), layout='constrained')[1]
+    for k,g in self.to_df().groupby('map', sort=False):
         v = g[measure].values
         if np.isnan(v[:-1]).all(): continue
         line, = ax.plot(range(len(self.layers)+1), [1, *v[:-1]], marker='.', label=plain(k), **kw)

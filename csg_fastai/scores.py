@@ -132,9 +132,8 @@ def _row_counts(D, P, bands, part, e, scale, strict, out):
 
 @lru_cache(None)
 def _compiled():
-    "`_row_counts` compiled, or None without numba"
-    try: from numba import njit
-    except ImportError: return
+    "`_row_counts` compiled"
+    from numba import njit
     from numba.extending import register_jitable
     for f in (_in, _last_column, _crossings): register_jitable(f)
     try: return njit(_row_counts, nogil=True, cache=__name__ != '__main__')
@@ -147,18 +146,18 @@ def _tables(h, w, H, W):
     y,first = src(h, H),lambda s,n: torch.searchsorted(s.floor(), torch.arange(n+1.)).numpy()
     return first(y, h),(y - y.floor()).numpy(),first(src(w, W), w)
 
-def _counts_by_row(D, o, strict, threads=None):
+def _counts_by_row(D, o, strict):
     "Counts [B,K,2] by `_row_counts`, images shared out among threads"
     (B,K,h,w),(H,W) = D.shape,o.shape[1:]
     D,out = D.contiguous().numpy(),np.empty((B,K,2))
     tabs,f = _tables(h, w, H, W),_compiled()
     def one(i):
         f(D[i], F.pad(o[i].int().cumsum(1, dtype=torch.int32), (1,0)).numpy(), *tabs, W/w, strict, out[i])
-    with ThreadPoolExecutor(n_threads(threads)) as ex: list(ex.map(one, range(B)))
+    with ThreadPoolExecutor(n_threads(None)) as ex: list(ex.map(one, range(B)))
     return torch.from_numpy(out).float()
 
 # %% ../nbs/09a_scores.ipynb #70480393
-def _counts_by_pixel(D, o, strict, max_mb):
+def _counts_by_pixel(D, o, strict, max_mb=64):
     "Counts [B,K,2] by the definition: resize, compare, multiply"
     step = max(1, int(max_mb * 2**17 / o[0].numel()))
     both = torch.stack([o.flatten(1).float(), torch.ones_like(o.flatten(1), dtype=torch.float)], 2)
@@ -171,15 +170,13 @@ def activmap_iou(
     A, # Maps of the filters [B,K,h,w]
     thresholds, # [K]
     objects, # Masks of the objects [B,H,W], values as in `object_masks`
-    strict:bool=False, # > instead of >=
-    max_mb:float=64, # Memory for resized maps, where they are made
-    threads:int=None # CPU threads; None: NUMBA_NUM_THREADS, else PyTorch's
+    strict:bool=False # > instead of >=
 )->Tensor: # [B,K]
     "`iou(activmap(A, thresholds, size), objects)` for all filters without making the masks"
     D,o = minus_threshold(A, thresholds),object_masks(objects)
     o = _objects(o, (len(D), *o.shape[1:])).to(D.device)
-    by_row = D.device.type=='cpu' and _compiled() and D.shape[-1] <= o.shape[-1]
-    n = _counts_by_row(D, o, strict, threads) if by_row else _counts_by_pixel(D, o, strict, max_mb)
+    by_row = D.device.type=='cpu' and D.shape[-1] <= o.shape[-1]
+    n = (_counts_by_row if by_row else _counts_by_pixel)(D, o, strict)
     return _ratio(n[...,0], n[...,1], o.flatten(1).sum(1).float())
 
 # %% ../nbs/09a_scores.ipynb #4b831604
