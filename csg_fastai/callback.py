@@ -113,11 +113,6 @@ def unhook(self:CSG):
     self.handle = None
 
 @patch
-def _unfreeze(self:CSG):
-    for p, was in (self.trainable or {}).items(): p.requires_grad_(was)
-    self.trainable = None
-
-@patch
 def _std_lr(self:CSG, learn):
     "Give the network its own rate back"
     if self.lrs is not None: learn.opt.set_hyper('lr', self.lrs)
@@ -126,7 +121,8 @@ def _std_lr(self:CSG, learn):
 @patch
 def leave(self:CSG, learn):
     "Leave model and Learner as they were"
-    self.unhook(); self._unfreeze(); self._std_lr(learn)
+    self.unhook(); self._std_lr(learn)
+    for p, was in (self.trainable or {}).items(): p.requires_grad_(was)
     self.rest()
     if self.G is not None: self.G = self.G.detach(); self.G.grad = None
     learn.metrics = [m for m in learn.metrics if not isinstance(m, CSGMetric)]
@@ -154,11 +150,6 @@ class _Path(int):
     __str__ = __repr__
 
 @patch
-def _columns(self:CSG):
-    def now(k): return self.history[-1][k] if self.history else float('nan')
-    return [CSGMetric(partial(now, k), k) for k in ['path', 'ce', 'penalty', 'density', *['leak']*(self.leak > 0)]]
-
-@patch
 def _module(self:CSG, model, name):
     try: return model.get_submodule(name)
     except AttributeError:
@@ -179,7 +170,9 @@ def before_fit(self:CSG):
     for o in [*(self.std_layers or []), *(self.csg_layers or [])]: self._module(get_model(self.learn.model), o)
     if self.resumed is None: self.history = []
     self.outcome, self.telling, self.planned, self.n_step = {}, False, self.n_epoch, 0
-    self.learn.metrics = list(self.learn.metrics) + self._columns()
+    def now(k): return self.history[-1][k] if self.history else float('nan')
+    columns = ['path', 'ce', 'penalty', 'density', *['leak']*(self.leak > 0)]
+    self.learn.metrics = [*self.learn.metrics, *(CSGMetric(partial(now, k), k) for k in columns)]
 
 # %% ../nbs/01_callback.ipynb #21400cbc
 @patch
@@ -348,17 +341,13 @@ def on_cpu(self:CSG):
 
 # %% ../nbs/01_callback.ipynb #27fe0ad2
 @patch
-def _not_reached(self:CSG):
-    "Why the hook did not run, in one line"
-    why = f'the batch did not run the hook at `{self.place.name}`: a model from torch.compile ignores it; train the plain model and compile it'
-    if not get_model(self.learn.model).training:
-        why = 'the model is in evaluation mode in a training batch: freeze batch norm alone (BnFreeze), not the whole model'
-    raise ValueError(why)
-
-@patch
 def after_pred(self:CSG):
     "Unhook; in the joint scheme, run the second path"
-    if self.handle is not None and not self.reached: self._not_reached()
+    if self.handle is not None and not self.reached:
+        why = f'the batch did not run the hook at `{self.place.name}`: a model from torch.compile ignores it; train the plain model and compile it'
+        if not get_model(self.learn.model).training:
+            why = 'the model is in evaluation mode in a training batch: freeze batch norm alone (BnFreeze), not the whole model'
+        raise ValueError(why)
     self.unhook()
     if not (self.gated and self.scheme == 'joint'): return
     self._hook(self._gate_map)
@@ -463,13 +452,6 @@ def _mean(self:CSG, total):
     return total/max(1, n)
 
 @patch
-def _cover_all(self:CSG):
-    "Leave no class without a filter at the end of a gated epoch"
-    if not self.cover or self.fixed or not self.gated or not self.n_step: return
-    with torch.no_grad():
-        for _ in range(len(self.G)): self.G.copy_(cover_classes(self.G))
-
-@patch
 def after_train(self:CSG):
     "Note the epoch's path, rate, cross-entropy, penalty, density and leak"
     self.unhook()
@@ -478,7 +460,9 @@ def after_train(self:CSG):
     if not self.live or self.opt_G is None: return
     if not torch.isfinite(self.G).all():
         raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: lower the learning rate or check the images')
-    self._cover_all()
+    if self.cover and self.gated and self.n_step and not self.fixed:               # no class is left without a filter
+        with torch.no_grad():
+            for _ in range(len(self.G)): self.G.copy_(cover_classes(self.G))
     G, bound = self.G.detach(), self.g or self.G.shape[1]
     row = dict(epoch=self.learn.epoch, path=_Path(self.gated), lr=lr, ce=self._mean(self.ce_sum))
     row |= dict(penalty=(self.lambda2_*sparsity(G, bound, self.psi)).item(), density=l1_density(G).item())
@@ -496,10 +480,7 @@ def _freeze(self:CSG, names):
     for p, was in self.trainable.items():
         p.requires_grad_(was and p in train)
         if not p.requires_grad: p.grad = None
-    if self.frozen_bn == 'eval': self._bn_eval(model)
-
-@patch
-def _bn_eval(self:CSG, model):
+    if self.frozen_bn == 'update': return
     for m in model.modules():
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.affine and not m.weight.requires_grad: m.eval()
 

@@ -54,8 +54,7 @@ def resnet_cifar(
     "CIFAR ResNet of `depth` 6n+2 with 1x1-convolution shortcuts (paper App. B)"
     check_wholes(depth=depth, c=c, in_ch=in_ch, width=width)
     n, rest = divmod(depth-2, 6)
-    if n < 1 or rest:
-        raise ValueError(f"a CIFAR ResNet has depth 6n+2 (20, 32, 44, 56, ...), not {depth}")
+    if n < 1 or rest: raise ValueError(f"a CIFAR ResNet has depth 6n+2 (20, 32, 44, 56, ...), not {depth}")
     def stage(ni, nf, s):
         return nn.Sequential(*[_Block(nf if i else ni, nf, 1 if i else s, norm) for i in range(n)])
     w1,w2,w3 = width, 2*width, 4*width
@@ -66,8 +65,7 @@ def resnet_cifar(
 
 # %% ../nbs/03_models.ipynb #3f597775
 def resnet20(c:int=10, **kw)->nn.Module:
-    """The paper's CIFAR-10 network: `resnet_cifar` of depth 20, 64 filters in
-    the last convolution"""
+    "The paper's CIFAR-10 network: `resnet_cifar` of depth 20, 64 filters in the last convolution"
     return resnet_cifar(20, c, **kw)
 
 # %% ../nbs/03_models.ipynb #4ab4125b
@@ -89,8 +87,7 @@ def resnet101_cifar(c:int=10)->nn.Module:
 
 # %% ../nbs/03_models.ipynb #464d80cc
 def alexnet_cifar(c:int=10)->nn.Module:
-    """AlexNet for 32-pixel images as in the correlation study (paper Sec. 4.3),
-    256 filters in the last convolution"""
+    "AlexNet for 32-pixel images as in the correlation study (paper Sec. 4.3), 256 filters in the last convolution"
     check_wholes(c=c)
     def conv(ni, nf, pad):
         return [nn.Conv2d(ni, nf, 3, padding=pad), nn.ReLU(inplace=True)]
@@ -108,8 +105,7 @@ def digit_net(
     in_ch:int=1, # Channels of the input
     norm:str='batch', # 'batch' or 'group'
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
-    """Four 3x3 convolutions, global average pool, linear: for small grey images.
-    The last map is [B,K,H/2,W/2]"""
+    "Four 3x3 convolutions, global average pool, linear: for small grey images. The last map is [B,K,H/2,W/2]"
     check_wholes(c=c, K=K, in_ch=in_ch)
     body = nn.Sequential(_conv(in_ch,16,norm=norm), _conv(16,32,stride=2,norm=norm),
                          _conv(32,32,norm=norm), _conv(32,K,norm=norm))
@@ -120,16 +116,14 @@ def digit_net(
 _own = dict(resnet20=resnet20, resnet50_cifar=resnet50_cifar,
             resnet101_cifar=resnet101_cifar,
             alexnet_cifar=alexnet_cifar, digit_net=digit_net)
-for _d in (32,44,56,110):
-    _own[f'resnet{_d}'] = lambda c=10, _d=_d, **kw: resnet_cifar(_d, c, **kw)
+for _d in (32,44,56,110): _own[f'resnet{_d}'] = lambda c=10, _d=_d, **kw: resnet_cifar(_d, c, **kw)
 
 # %% ../nbs/03_models.ipynb #bf60a798
 def _new_head(net, c):
     "Replace the layer that gives the class scores by a fresh one for `c` classes"
     name,old = [(n,m) for n,m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
     parent,_,child = name.rpartition('.')
-    if isinstance(old, nn.Linear):
-        new = nn.Linear(old.in_features, c, bias=old.bias is not None)
+    if isinstance(old, nn.Linear): new = nn.Linear(old.in_features, c, bias=old.bias is not None)
     else: new = nn.Conv2d(old.in_channels, c, old.kernel_size)
     setattr(net.get_submodule(parent), child, new)
     return net
@@ -138,10 +132,8 @@ def _new_head(net, c):
 def _timm_net(name, c, **kw):
     "timm's network `name`"
     try: import timm
-    except ImportError:
-        raise ImportError(f"timm:{name} needs the package timm: pip install timm") from None
-    if timm.is_model(name.split('.')[0]):
-        return timm.create_model(name, num_classes=c, **kw)
+    except ImportError: raise ImportError(f"timm:{name} needs the package timm: pip install timm") from None
+    if timm.is_model(name.split('.')[0]): return timm.create_model(name, num_classes=c, **kw)
     raise ValueError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
 
 # %% ../nbs/03_models.ipynb #2b69f47e
@@ -149,10 +141,8 @@ def _torchvision_net(name, c, weights=None, **kw):
     "torchvision's classification network `name`"
     import torchvision.models as tv
     names = tv.list_models(module=tv)
-    if name not in names:
-        raise ValueError(f"no network is called {name!r}{did_you_mean(name, [*_own, *names])}")
-    if name in ('googlenet','inception_v3') and weights is None:
-        kw = {'init_weights':False, **kw}
+    if name not in names: raise ValueError(f"no network is called {name!r}{did_you_mean(name, [*_own, *names])}")
+    if name in ('googlenet','inception_v3') and weights is None: kw = {'init_weights':False, **kw}
     if weights is None: return tv.get_model(name, weights=None, num_classes=c, **kw)
     return _new_head(tv.get_model(name, weights=weights, **kw), c)
 
@@ -164,8 +154,7 @@ def create_net(
     # trained ones
     **kw
 )->nn.Module: # [B,in_ch,H,W] -> logits [B,c]
-    """The network called `name` for `c` classes, with random weights unless asked
-    for others"""
+    "The network called `name` for `c` classes, with random weights unless asked for others"
     check_wholes(c=c)
     timm_name = str(name).removeprefix('timm:')
     try:

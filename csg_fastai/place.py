@@ -21,8 +21,7 @@ from .checks import did_you_mean
 # %% ../nbs/00e_place.ipynb #ae4bbd37
 @dataclass
 class Place:
-    """Where the gate multiplies: a module of the model and which of its ends
-    holds the map"""
+    "Where the gate multiplies: a module of the model and which of its ends holds the map"
     name:str # Dotted name of the module
     when:str='out' # 'out': its output is the map; 'in': its input
     relu:bool=False # The map is relu(output): a functional ReLU follows
@@ -88,8 +87,7 @@ def restore_state(saved):
 # %% ../nbs/00e_place.ipynb #0badd876
 @contextmanager
 def untouched(model):
-    """`model` in evaluation mode and without gradients; flags, buffers and random
-    states come back at the end"""
+    "`model` in evaluation mode and without gradients; flags, buffers and random states come back at the end"
     saved,cudnn = state_of(model),torch.backends.cudnn
     devs = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type=='cuda'}
     flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
@@ -113,8 +111,7 @@ def _key(t): return id(t), 0 if t.is_inference() else t._version
 # %% ../nbs/00e_place.ipynb #a550c5fc
 @dataclass
 class _Op:
-    """One tensor operation: `xs` are the inputs made from the images, `ws` the
-    other ones (weights)"""
+    "One tensor operation: `xs` are the inputs made from the images, `ws` the other ones (weights)"
     func:callable; args:tuple; kwargs:dict; xs:list; ws:list; out:object=None
     outs:list=None
     def __post_init__(self): self.ins = [_key(t) for t in self.xs]
@@ -246,8 +243,7 @@ _WRAP = ("Let all class scores come from one last map: in the model write `self.
 
 # %% ../nbs/00e_place.ipynb #73189925
 def _mixer(ops, anc, end, C):
-    """The operation whose input is to be gated: `end`, or the convolution up to it
-    that makes the `C` class scores"""
+    "The operation whose input is to be gated: `end`, or the convolution up to it that makes the `C` class scores"
     after = [i for i in anc if i>end and has_weights(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
@@ -352,8 +348,7 @@ def relative_error(a, b):
 
 # %% ../nbs/00e_place.ipynb #a430cfda
 def _probe(model, xb, tr, i, place, C):
-    """Relative difference between the gate at `place` and the gate on what enters
-    operation `i`"""
+    "Relative difference between the gate at `place` and the gate on what enters operation `i`"
     (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0], place.K, *place.size)
     g,noise = _rand_gate(t),torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(t)
     got = trace(model, xb, place, lambda m: (m+noise)*g)
@@ -405,8 +400,7 @@ def _last_map(tr, C=None):
         raise _ask("several outputs have the size of the class scores", 'Return the class scores as dict(logits=...)')
     anc = ancestors(tr.ops, [_key(out)])
     end = _map_end(tr.ops, anc)
-    if end is None:
-        raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
+    if end is None: raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
     i = _mixer(tr.ops, anc, end, out.shape[1])
     t,key = tr.ops[i].maps[0]
     if not any(has_weights(tr.ops[j]) for j in ancestors(tr.ops, [key])):
@@ -483,8 +477,7 @@ def _named(model, xb, tr, layer, C):
     p = Place(layer.name, layer.when, layer.relu) if isinstance(layer, Place) else Place(layer_name(model, layer))
     n = sum(name==layer_name(model, p.name) and w=='in' for name,w,*_ in tr.mods)
     times = {0:'never', 2:'twice'}.get(n, f'{n} times')
-    if n != 1:
-        raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
+    if n != 1: raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
     p,key = (_sized(tr, p), next(k for name,w,_,k in tr.mods if name==p.name and w==p.when))
     users = [o.name for o in tr.ops if key in o.ins]
     p.relu = (p.relu or (p.when=='out' and bool(users) and set(users) <= {'relu','relu_'}))
@@ -544,6 +537,5 @@ def params_below(
 )->list: # Parameters of the children before it, in order
     "The parameters that are frozen if training starts at `child`"
     names = [n for n,_ in model.named_children()]
-    if child not in names:
-        raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
+    if child not in names: raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
     return [p for n in names[:names.index(child)] for p in model.get_submodule(n).parameters()]
