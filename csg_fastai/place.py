@@ -75,7 +75,6 @@ def state_of(model):
         (m, getattr(m, 'training', None), dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
         for m in model.modules()]
 
-# %% ../nbs/00e_place.ipynb #8d5fc86e
 def restore_state(saved):
     "Put back training flags and buffers: the same tensors with their old values"
     for m,training,bufs,vals in saved:
@@ -108,7 +107,6 @@ def _tensors(o):
 
 def _key(t): return id(t), 0 if t.is_inference() else t._version
 
-# %% ../nbs/00e_place.ipynb #a550c5fc
 @dataclass
 class _Op:
     "One tensor operation: `xs` are the inputs made from the images, `ws` the other ones (weights)"
@@ -186,7 +184,6 @@ def _full_conv(op):
     if not _big_conv(op) or _vector(t) or not _vector(op.out): return False
     return any(w.shape[2:]==t.shape[2:] for w in op.ws if w.ndim==4)
 
-# %% ../nbs/00e_place.ipynb #2205b8a1
 def has_weights(op):
     return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
 
@@ -206,7 +203,6 @@ def made_by(ops):
     "For each value the number of the operation that made it"
     return {k:i for i,o in enumerate(ops) for k in o.outs if k not in o.ins}
 
-# %% ../nbs/00e_place.ipynb #e4c9925e
 def ancestors(ops, keys):
     "Numbers of the operations that the values `keys` depend on, in order"
     made,todo,seen = made_by(ops),list(keys),set()
@@ -340,7 +336,6 @@ def _rand_gate(t, seed=0):
     r = torch.randint(3, t.shape[:2], generator=torch.Generator().manual_seed(seed))
     return (r/4).to(t)[...,None,None]
 
-# %% ../nbs/00e_place.ipynb #b46e10ba
 def relative_error(a, b):
     "Largest difference relative to the largest value"
     if a.shape!=b.shape or not a.isfinite().all(): return float('inf')
