@@ -243,7 +243,7 @@ def _mixer(ops, anc, end, C):
     after = [i for i in anc if i>end and has_weights(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
-        raise _ask("the layers after the last map don't read one vector an image (is it a transformer?)")
+        raise _ask("the layers after the last map don't read one vector per image (is it a transformer?)")
     before = [i for i in anc if i<=end and has_weights(ops[i])]
     if before and ops[before[-1]].name=='conv2d' and ops[before[-1]].out.shape[1]==C: return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
