@@ -8,14 +8,13 @@ __all__ = ['resnet_cifar', 'resnet20', 'resnet50_cifar', 'resnet101_cifar', 'ale
 # %% ../nbs/03_models.ipynb #5c6dafdf
 from collections import OrderedDict
 from torch import nn
-from .checks import check_wholes, did_you_mean
+from .checks import check_known, check_wholes, did_you_mean
 
 # %% ../nbs/03_models.ipynb #1979ba4c
 def _norm(norm, n):
     "The normalisation called `norm` for `n` channels"
-    if norm == 'batch': return nn.BatchNorm2d(n)
-    if norm == 'group': return nn.GroupNorm(min(8, n), n)
-    raise ValueError(f"norm must be 'batch' or 'group', not {norm!r}")
+    if check_known(norm, ('batch','group'), 'norm') == 'batch': return nn.BatchNorm2d(n)
+    return nn.GroupNorm(min(8, n), n)
 
 # %% ../nbs/03_models.ipynb #b924db3b
 def _conv(ni, nf, k=3, stride=1, norm='batch', act=True):

@@ -66,14 +66,13 @@ def hook(self:Place,
         y = f(a[0])
         return None if y is None else (y, *a[1:])
     m = model.get_submodule(self.name)
-    return (m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o)))
+    return m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o))
 
 # %% ../nbs/00e_place.ipynb #393f22a5
 def state_of(model):
     "Training flags (None where TorchScript froze them) and buffers of all modules"
-    return [
-        (m, getattr(m, 'training', None), dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
-        for m in model.modules()]
+    def values(m): return {k:b.clone() for k,b in m._buffers.items() if b is not None}
+    return [(m, getattr(m, 'training', None), dict(m._buffers), values(m)) for m in model.modules()]
 
 def restore_state(saved):
     "Put back training flags and buffers: the same tensors with their old values"
@@ -172,12 +171,13 @@ def trace(model, xb, place=None, fn=None, **kw):
 # %% ../nbs/00e_place.ipynb #949ef9b1
 _pools = {'mean','sum','amax','max','median','std','norm','einsum'}
 _flats = {'flatten','view','reshape','squeeze','__getitem__'}
-_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d', 'feature_dropout','alpha_dropout'}
+_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d','feature_dropout','alpha_dropout'}
 _dense = {'linear','conv2d','matmul','addmm'}
+
 def _vector(t): return sum(s>1 for s in t.shape[1:]) <= 1
 def _is_pool(op): return (op.name in _pools or 'pool' in op.name) and len(op.xs)==1
-def _big_conv(op):
-    return (op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws))
+def _big_conv(op): return op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws)
+
 def _full_conv(op):
     "A convolution with a kernel as large as its map?"
     t = op.maps[0][0]
@@ -185,6 +185,7 @@ def _full_conv(op):
     return any(w.shape[2:]==t.shape[2:] for w in op.ws if w.ndim==4)
 
 def has_weights(op):
+    "Does `op` read a matrix, or whatever a linear layer or convolution reads?"
     return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
 
 def _spatial(op):
@@ -210,6 +211,7 @@ def ancestors(ops, keys):
         i = made.get(todo.pop())
         if i is not None and i not in seen: seen.add(i); todo += ops[i].ins
     return sorted(seen)
+
 def _below(ops, keys, through=lambda op: True):
     "Numbers of the operations that the values `keys` go into, directly or `through` others"
     keys,found = set(keys),[]
@@ -400,8 +402,8 @@ def _last_map(tr, C=None):
     t,key = tr.ops[i].maps[0]
     if not any(has_weights(tr.ops[j]) for j in ancestors(tr.ops, [key])):
         around = any(_spatial(tr.ops[j]) for j in anc)
-        raise _ask("the class scores see the images also past all maps",
-            _WRAP) if around else _ask("no convolution makes a map")
+        if not around: raise _ask("no convolution makes a map")
+        raise _ask("the class scores see the images also past all maps", _WRAP)
     if _keeps_channels(tr.ops[i], _rand_gate(t)): return i
     raise _ask(f"`{tr.ops[i].name}` mixes channels (channels last?)")
 
