@@ -726,7 +726,7 @@ def verdict(self:CSG)->str:
 @patch
 def summary(self:CSG)->str:
     "Gate and filters in a line"
-    if self.G is None: raise ValueError('there is no gate yet: fit first')
+    if self.interval is None: raise ValueError('there is no gate yet: fit first')
     n, o = (self.G.detach() > .5).sum(1), self.outcome
     has = f'{n.min()} to {n.max()} filters per class' if not self.empty() else f'{self.empty()} of {len(n)} classes without a filter'
     line = f'density {l1_density(self.G.detach()):.3f} (between {self.interval[0]:.3g} and {self.interval[1]:.3g} when closed), {has}'
