@@ -77,20 +77,26 @@ def _plain(v):
     if isinstance(v, np.generic): return v.item()
     return type(v)(map(_plain, v)) if type(v) in (tuple, list) else v
 
-def _is_flag(v): return type(v) is bool
 def _is_close(v): return all_are(is_share, 2)(v) and v[0] < v[1]
 def _is_rate(v): return at_least(0)(v) or (callable(v) and all(at_least(0)(float(v(p))) for p in (0., .5, 1.)))
 def _is_names(v): return is_listy(v) and all(isinstance(o, str) for o in v)
 
+_count, _weight = (whole_from(1), 'a whole number >= 1'), (at_least(0), 'a number >= 0')
+_auto, _flag = (auto_or_number, "'auto' or a number >= 0"), (lambda v: type(v) is bool, 'True or False')
+_names = or_none(_is_names), 'a list of module names, or None'
+
 CSG_CHECKS = dict( # argument -> (test, what to pass)
-    period=(whole_from(1), 'a whole number >= 1'), n_csg=(whole_from(1), 'a whole number >= 1'), warmup=(whole_from(0), 'a whole number >= 0'),
-    lambda1=(at_least(0), 'a number >= 0'), lambda2=(auto_or_number, "'auto' or a number >= 0"), leak=(at_least(0), 'a number >= 0'),
-    g=(or_none(at_least(0)), 'the bound of |G|_1, a number >= K, or None'), psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
-    close=(or_none(_is_close), '(a,b) with 0 <= a < b <= 1, or None'), cover=(_is_flag, 'True or False'), gate_opt=(callable, 'a function of parameters'),
-    gate_lr=(auto_or_number, "'auto' or a number >= 0"), csg_lr=(or_none(_is_rate), 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
-    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"), n_classes=(or_none(whole_from(2)), 'a whole number, at least 2, or None'),
-    multi_label=(_is_flag, 'True or False'), fixed=(_is_flag, 'True or False'), std_layers=(or_none(_is_names), 'a list of module names, or None'),
-    csg_layers=(or_none(_is_names), 'a list of module names, or None'), frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
+    period=_count, n_csg=_count, warmup=(whole_from(0), 'a whole number >= 0'),
+    lambda1=_weight, lambda2=_auto, leak=_weight, gate_lr=_auto,
+    g=(or_none(at_least(0)), 'the bound of |G|_1, a number >= K, or None'),
+    psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
+    close=(or_none(_is_close), '(a,b) with 0 <= a < b <= 1, or None'),
+    gate_opt=(callable, 'a function of parameters'),
+    csg_lr=(or_none(_is_rate), 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
+    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"),
+    n_classes=(or_none(whole_from(2)), 'a whole number, at least 2, or None'),
+    cover=_flag, multi_label=_flag, fixed=_flag, std_layers=_names, csg_layers=_names,
+    frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
     say=(or_none(callable), 'a function of a line, or None'))
 
 def check_args(csg):
