@@ -77,20 +77,26 @@ def _plain(v):
     if isinstance(v, np.generic): return v.item()
     return type(v)(map(_plain, v)) if type(v) in (tuple, list) else v
 
-def _is_flag(v): return type(v) is bool
 def _is_close(v): return all_are(is_share, 2)(v) and v[0] < v[1]
 def _is_rate(v): return at_least(0)(v) or (callable(v) and all(at_least(0)(float(v(p))) for p in (0., .5, 1.)))
 def _is_names(v): return is_listy(v) and all(isinstance(o, str) for o in v)
 
+_count, _weight = (whole_from(1), 'a whole number >= 1'), (at_least(0), 'a number >= 0')
+_auto, _flag = (auto_or_number, "'auto' or a number >= 0"), (lambda v: type(v) is bool, 'True or False')
+_names = or_none(_is_names), 'a list of module names, or None'
+
 CSG_CHECKS = dict( # argument -> (test, what to pass)
-    period=(whole_from(1), 'a whole number >= 1'), n_csg=(whole_from(1), 'a whole number >= 1'), warmup=(whole_from(0), 'a whole number >= 0'),
-    lambda1=(at_least(0), 'a number >= 0'), lambda2=(auto_or_number, "'auto' or a number >= 0"), leak=(at_least(0), 'a number >= 0'),
-    g=(or_none(at_least(0)), 'the bound of |G|_1, a number >= K, or None'), psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
-    close=(or_none(_is_close), '(a,b) with 0 <= a < b <= 1, or None'), cover=(_is_flag, 'True or False'), gate_opt=(callable, 'a function of parameters'),
-    gate_lr=(auto_or_number, "'auto' or a number >= 0"), csg_lr=(or_none(_is_rate), 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
-    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"), n_classes=(or_none(whole_from(2)), 'a whole number, at least 2, or None'),
-    multi_label=(_is_flag, 'True or False'), fixed=(_is_flag, 'True or False'), std_layers=(or_none(_is_names), 'a list of module names, or None'),
-    csg_layers=(or_none(_is_names), 'a list of module names, or None'), frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
+    period=_count, n_csg=_count, warmup=(whole_from(0), 'a whole number >= 0'),
+    lambda1=_weight, lambda2=_auto, leak=_weight, gate_lr=_auto,
+    g=(or_none(at_least(0)), 'the bound of |G|_1, a number >= K, or None'),
+    psi=(PSI.__contains__, f'one of {", ".join(PSI)}'),
+    close=(or_none(_is_close), '(a,b) with 0 <= a < b <= 1, or None'),
+    gate_opt=(callable, 'a function of parameters'),
+    csg_lr=(or_none(_is_rate), 'a number >= 0, a function of progress (0 to 1) that gives one, or None'),
+    scheme=(['alternate', 'joint'].__contains__, "'alternate' or 'joint'"),
+    n_classes=(or_none(whole_from(2)), 'a whole number, at least 2, or None'),
+    cover=_flag, multi_label=_flag, fixed=_flag, std_layers=_names, csg_layers=_names,
+    frozen_bn=(['update', 'eval'].__contains__, "'update' or 'eval'"),
     say=(or_none(callable), 'a function of a line, or None'))
 
 def check_args(csg):
@@ -113,11 +119,6 @@ def unhook(self:CSG):
     self.handle = None
 
 @patch
-def _unfreeze(self:CSG):
-    for p, was in (self.trainable or {}).items(): p.requires_grad_(was)
-    self.trainable = None
-
-@patch
 def _std_lr(self:CSG, learn):
     "Give the network its own rate back"
     if self.lrs is not None: learn.opt.set_hyper('lr', self.lrs)
@@ -126,7 +127,8 @@ def _std_lr(self:CSG, learn):
 @patch
 def leave(self:CSG, learn):
     "Leave model and Learner as they were"
-    self.unhook(); self._unfreeze(); self._std_lr(learn)
+    self.unhook(); self._std_lr(learn)
+    for p, was in (self.trainable or {}).items(): p.requires_grad_(was)
     self.rest()
     if self.G is not None: self.G = self.G.detach(); self.G.grad = None
     learn.metrics = [m for m in learn.metrics if not isinstance(m, CSGMetric)]
@@ -154,11 +156,6 @@ class _Path(int):
     __str__ = __repr__
 
 @patch
-def _columns(self:CSG):
-    def now(k): return self.history[-1][k] if self.history else float('nan')
-    return [CSGMetric(partial(now, k), k) for k in ['path', 'ce', 'penalty', 'density', *['leak']*(self.leak > 0)]]
-
-@patch
 def _module(self:CSG, model, name):
     try: return model.get_submodule(name)
     except AttributeError:
@@ -179,7 +176,9 @@ def before_fit(self:CSG):
     for o in [*(self.std_layers or []), *(self.csg_layers or [])]: self._module(get_model(self.learn.model), o)
     if self.resumed is None: self.history = []
     self.outcome, self.telling, self.planned, self.n_step = {}, False, self.n_epoch, 0
-    self.learn.metrics = list(self.learn.metrics) + self._columns()
+    def now(k): return self.history[-1][k] if self.history else float('nan')
+    columns = ['path', 'ce', 'penalty', 'density', *['leak']*(self.leak > 0)]
+    self.learn.metrics = [*self.learn.metrics, *(CSGMetric(partial(now, k), k) for k in columns)]
 
 # %% ../nbs/01_callback.ipynb #21400cbc
 @patch
@@ -350,17 +349,13 @@ def on_cpu(self:CSG):
 
 # %% ../nbs/01_callback.ipynb #27fe0ad2
 @patch
-def _not_reached(self:CSG):
-    "Why the hook did not run, in one line"
-    why = f'the batch did not run the hook at `{self.place.name}`: a model from torch.compile ignores it; train the plain model and compile it'
-    if not get_model(self.learn.model).training:
-        why = 'the model is in evaluation mode in a training batch: freeze batch norm alone (BnFreeze), not the whole model'
-    raise ValueError(why)
-
-@patch
 def after_pred(self:CSG):
     "Unhook; in the joint scheme, run the second path"
-    if self.handle is not None and not self.reached: self._not_reached()
+    if self.handle is not None and not self.reached:
+        why = f'the batch did not run the hook at `{self.place.name}`: a model from torch.compile ignores it; train the plain model and compile it'
+        if not get_model(self.learn.model).training:
+            why = 'the model is in evaluation mode in a training batch: freeze batch norm alone (BnFreeze), not the whole model'
+        raise ValueError(why)
     self.unhook()
     if not (self.gated and self.scheme == 'joint'): return
     self._hook(self._gate_map)
@@ -465,13 +460,6 @@ def _mean(self:CSG, total):
     return total/max(1, n)
 
 @patch
-def _cover_all(self:CSG):
-    "Leave no class without a filter at the end of a gated epoch"
-    if not self.cover or self.fixed or not self.gated or not self.n_step: return
-    with torch.no_grad():
-        for _ in range(len(self.G)): self.G.copy_(cover_classes(self.G))
-
-@patch
 def after_train(self:CSG):
     "Note the epoch's path, rate, cross-entropy, penalty, density and leak"
     self.unhook()
@@ -480,7 +468,9 @@ def after_train(self:CSG):
     if not self.live or self.opt_G is None: return
     if not torch.isfinite(self.G).all():
         raise ValueError(f'the gate turned to NaN in epoch {self.learn.epoch}: lower the learning rate or check the images')
-    self._cover_all()
+    if self.cover and self.gated and self.n_step and not self.fixed:               # no class is left without a filter
+        with torch.no_grad():
+            for _ in range(len(self.G)): self.G.copy_(cover_classes(self.G))
     G, bound = self.G.detach(), self.g or self.G.shape[1]
     row = dict(epoch=self.learn.epoch, path=_Path(self.gated), lr=lr, ce=self._mean(self.ce_sum))
     row |= dict(penalty=(self.lambda2_*sparsity(G, bound, self.psi)).item(), density=l1_density(G).item())
@@ -498,10 +488,7 @@ def _freeze(self:CSG, names):
     for p, was in self.trainable.items():
         p.requires_grad_(was and p in train)
         if not p.requires_grad: p.grad = None
-    if self.frozen_bn == 'eval': self._bn_eval(model)
-
-@patch
-def _bn_eval(self:CSG, model):
+    if self.frozen_bn == 'update': return
     for m in model.modules():
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.affine and not m.weight.requires_grad: m.eval()
 
@@ -749,7 +736,7 @@ def verdict(self:CSG)->str:
 @patch
 def summary(self:CSG)->str:
     "Gate and filters in a line"
-    if self.G is None: raise ValueError('there is no gate yet: fit first')
+    if self.interval is None: raise ValueError('there is no gate yet: fit first')
     n, o = (self.G.detach() > .5).sum(1), self.outcome
     has = f'{n.min()} to {n.max()} filters per class' if not self.empty() else f'{self.empty()} of {len(n)} classes without a filter'
     line = f'density {l1_density(self.G.detach()):.3f} (between {self.interval[0]:.3g} and {self.interval[1]:.3g} when closed), {has}'

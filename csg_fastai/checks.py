@@ -96,8 +96,7 @@ def finite_tensor(o, what, dims):
     "A plain floating tensor of finite numbers with one of `dims` dimensions, or a `ValueError`"
     want = f'{" or ".join(map(str, dims))} dimensions'
     t = real_tensor(o, what, f'a tensor with {want}')
-    if t.ndim not in dims or not t.numel():
-        raise ValueError(f'{what} must have {want}, none of them empty, got shape {tuple(t.shape)}')
+    if t.ndim not in dims or not t.numel(): raise ValueError(f'{what} must have {want}, none of them empty, got shape {tuple(t.shape)}')
     t = t if t.dtype in (torch.float32,torch.float64) else t.float()
     lo,hi = t.aminmax()
     if lo >= -1e30 and hi <= 1e30: return t
@@ -108,8 +107,7 @@ def check_gate(G, C=None, K=None, what='the gate'):
     "A gate as float [C,K], or a `ValueError` that says what is wrong with it"
     G = finite_tensor(G, what, (2,))
     for have,want,kind in zip(G.shape, (C,K), ('classes','filters')):
-        if want not in (None, have):
-            raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
+        if want not in (None, have): raise ValueError(f"{what} has {have} {kind}, but there are {want}: pass this network's own, as [C,K]")
     return G
 
 # %% ../nbs/00c_checks.ipynb #e8337283
@@ -138,8 +136,7 @@ _MOST = 10**6 # classes
 
 def count_classes(y, C=None):
     "C as given, or the largest of the class numbers `y` + 1; `ValueError` where that can't be"
-    if C is not None and C not in range(1, _MOST+1):
-        raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
+    if C is not None and C not in range(1, _MOST+1): raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
     check_range(y, C)
     if C is None and y.max() >= _MOST:
         raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} classes: number the classes from 0 on')

@@ -4,7 +4,7 @@
 
 # %% ../nbs/02_data.ipynb #0eb58147
 from __future__ import annotations
-import os, csv, random, hashlib, warnings, PIL
+import os, random, hashlib, warnings, PIL
 import numpy as np
 import scipy.io
 from contextlib import suppress
@@ -29,13 +29,12 @@ __all__ = ['CIFAR_STATS', 'CIFAR_VOCAB', 'VOC_VOCAB', 'DATASETS', 'data_home', '
 
 # %% ../nbs/02_data.ipynb #dat00002
 _all_ = ['Canvases', 'canvases', 'digit_tensors', 'digits', 'draw_canvases', 'INK', 'mask_boxes', 'show_masks',
-         'class_files', 'class_folders', 'FileImage', 'ImageError', 'read_image', 'read_mask',
-         'a_device', 'channel_stats', 'check_images', 'check_labels', 'crop_flip', 'from_tensors', 'norm_stats', 'TensorDL', 'TensorImages']
+    'class_files', 'class_folders', 'FileImage', 'ImageError', 'read_image', 'read_mask', 'a_device', 'channel_stats',
+    'check_images', 'check_labels', 'crop_flip', 'from_tensors', 'norm_stats', 'TensorDL', 'TensorImages']
 
 # %% ../nbs/02_data.ipynb #97a247dd
 def data_home():
-    """Folder to look for data in: the environment variable `CSG_DATA`, else fastai's
-    data folder"""
+    "Folder to look for data in: the environment variable `CSG_DATA`, else fastai's data folder"
     if os.environ.get('CSG_DATA'): return Path(os.environ['CSG_DATA']).expanduser()
     try: return Path(fastai_path('data'))
     except OSError: return Path('~/.fastai/data').expanduser()               # fastai can't write its settings there
@@ -51,8 +50,7 @@ _cifar_help = ('cifar-10-batches-py/{data_batch_1..5,test_batch} or cifar10/{tra
 def _folder(path, names, help):
     "The first of `path/name` or `path` itself that carries one of `names`"
     path = Path(path).expanduser() if path is not None else data_home()
-    if path.is_file():
-        refuse(path, 'is a file, not a folder', *help, exc=NotADirectoryError)
+    if path.is_file(): refuse(path, 'is a file, not a folder', *help, exc=NotADirectoryError)
     if not path.exists(): refuse(path, 'no such folder', *help)
     found = [path/n for n in names if (path/n).is_dir()]
     if path.name in names or (path/'train').is_dir(): found.append(path)
@@ -60,8 +58,7 @@ def _folder(path, names, help):
 
 # %% ../nbs/02_data.ipynb #60797835
 class _UncheckedCIFAR10(CIFAR10):
-    """torchvision's reader without its MD5 check, which `_damaged` has made,
-    naming the file"""
+    "torchvision's reader without its MD5 check, which `_damaged` has made, naming the file"
     def _check_integrity(self): return True
     def _load_meta(self): self.classes = CIFAR_VOCAB
 
@@ -73,8 +70,7 @@ def _fetch_cifar(d):
 def _damaged(d, check):
     for f,md5 in CIFAR10.train_list + CIFAR10.test_list:
         if not (d/f).is_file(): return f'{f} is missing'
-        if check and not check_integrity(str(d/f), md5):
-            return f'{f} is damaged (its MD5 sum differs)'
+        if check and not check_integrity(str(d/f), md5): return f'{f} is damaged (its MD5 sum differs)'
 
 def _cifar_batches(d, check):
     if bad:=_damaged(d, check):
@@ -135,16 +131,13 @@ def stratified(
 
 # %% ../nbs/02_data.ipynb #18c4b30f
 def cifar10(
-    # Folder that holds `cifar-10-batches-py` or `cifar10`, or one of these; default
-    # `data_home()`
-    path=None,
+    path=None, # Folder that holds `cifar-10-batches-py` or `cifar10`, or one of these; default `data_home()`
     bs:int=256, # Images in a batch, Sec. 4
     n_train:int=None, # Train on so many images, evenly over the classes; default: all
     seed:int=0, # Of that choice
     pad:int=4, # Zero padding of the random crop, pixels
     flip:bool=True, # Mirror half of the training images
-    # Compare MD5 sums. Pickle files can run code: pass False only for files you trust
-    check:bool=True,
+    check:bool=True, # Compare MD5 sums. Pickle files can run code: pass False only for files you trust
     download:bool=False, # Fetch the files where they are absent
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
@@ -185,8 +178,7 @@ def voc(
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
 )->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 0/128/255; `.boxes`: of 255
-    """Animal crops in memory with ImageNet's mean and std, and their masks; `valid`
-    is the test split"""
+    "Animal crops in memory with ImageNet's mean and std, and their masks; `valid` is the test split"
     d = _folder(path, ('voc_animals',), _voc_help)
     classes = classes or [c for c in VOC_VOCAB if (d/'train'/'img'/c).is_dir()]
     if not classes: refuse(d, 'no class folders under train/img', *_voc_help)
@@ -234,8 +226,7 @@ def voc_split(
 def _voc_objects(f):
     "(class, mask [H,W]) of every object in a PASCAL-Part .mat file"
     try: objs = scipy.io.loadmat(f)['anno']['objects'][0,0].ravel()
-    except Exception as e:
-        raise ValueError(f'{f}: not a PASCAL-Part annotation ({type(e).__name__}: {e})') from None
+    except Exception as e: raise ValueError(f'{f}: not a PASCAL-Part annotation ({type(e).__name__}: {e})') from None
     return [(str(o['class'].item()), np.asarray(o['mask'])) for o in objs]
 
 # %% ../nbs/02_data.ipynb #52ad9468
@@ -260,38 +251,27 @@ def voc_part_preprocess(
     classes:list=VOC_VOCAB, # Classes to keep
     seed:int=0 # Of the split by image
 )->Path: # The new folder, for `voc`
-    """Cut every animal out of VOC2010 as the paper does. Objects of one pixel
-    have no square and are left out"""
+    "Cut every animal out of VOC2010 as the paper does. Objects of one pixel have no square and are left out"
     root,anno,dest = Path(root),Path(anno),Path(dest)/'voc_animals'
     lst,mats = root/'ImageSets'/'Main'/'trainval.txt', sorted(anno.glob('*.mat'))
-    for ok,d in ((lst.is_file(),lst), (mats,anno)):
-        ok or refuse(d, 'not found or empty', *_part_help)
-    if dest.exists():
-        raise FileExistsError(f'{dest} exists: remove it or choose another dest')
+    for ok,d in ((lst.is_file(),lst), (mats,anno)): ok or refuse(d, 'not found or empty', *_part_help)
+    if dest.exists(): raise FileExistsError(f'{dest} exists: remove it or choose another dest')
     ids,rows = lst.read_text('utf-8').split(), []
     train = voc_split(ids, seed=seed)
-    for f in mats:
-        rows += _cut_objects(f, root, dest, 'train' if f.stem in train else 'test', size, classes)
-    return _write_table(rows, dest)
+    for f in mats: rows += _cut_objects(f, root, dest, 'train' if f.stem in train else 'test', size, classes)
+    if not rows: raise ValueError(f'{dest}: no object of the wanted classes in the annotations')
+    pd.DataFrame(rows).to_csv(dest/'metadata.csv', index=False)
+    return dest
 
 def _cut_objects(f, root, dest, split, size, classes):
     objs = [(k,c,m) for k,(c,m) in enumerate(_voc_objects(f), 1) if c in classes]
     if not objs: return []
     jpg = root/'JPEGImages'/f'{f.stem}.jpg'
-    if not jpg.is_file():
-        refuse(jpg, 'the photograph of an annotation is missing', *_part_help)
-    im = np.asarray(with_image(jpg, lambda im: im.convert('RGB')))          # as it lies in the file: so does the annotation
+    if not jpg.is_file(): refuse(jpg, 'the photograph of an annotation is missing', *_part_help)
+    im = np.asarray(with_image(jpg, lambda im: im.convert('RGB')))  # as it lies in the file: so does the annotation
     for _,c,m in objs:
-        if m.shape!=im.shape[:2]:
-            raise ValueError(f'{f}: mask {m.shape} does not fit photograph {im.shape[:2]}')
+        if m.shape!=im.shape[:2]: raise ValueError(f'{f}: mask {m.shape} does not fit photograph {im.shape[:2]}')
     return [r for k,c,m in objs if (r:=_save_object(im, m, dest, split, c, f'{f.stem}_{k:02d}', size))]
-
-def _write_table(rows, dest):
-    if not rows:
-        raise ValueError(f'{dest}: no object of the wanted classes in the annotations')
-    with open(dest/'metadata.csv', 'w', newline='', encoding='utf-8') as o:
-        w = csv.DictWriter(o, rows[0].keys()); w.writeheader(); w.writerows(rows)
-    return dest
 
 # %% ../nbs/02_data.ipynb #b6f1fff1
 _imagenet_help = ('train/CLASS/*.JPEG and val/CLASS/*.JPEG with the same classes in both',
@@ -301,11 +281,10 @@ def _check_imagenet(d):
     for s in ('train','val'):
         if not (d/s).is_dir(): refuse(d, f'no {s} folder here', *_imagenet_help)
     a,b = (set(class_folders(d/s)) for s in ('train','val'))
-    if a!=b:
-        refuse(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}', *_imagenet_help)
+    if a!=b: refuse(d, f'train and val differ in class {", ".join(sorted(a^b)[:3])}', *_imagenet_help)
 
 # %% ../nbs/02_data.ipynb #488e456c
-def _class_of(d, f): return f.relative_to(d).parts[1]
+def _class_of(d, f): return f.relative_to(d).parts[1]        # a name, so that workers can be sent it
 
 def imagenet(
     path=None, # Folder with `train` and `val`, or the one that holds it as `imagenet`; default `data_home()`
@@ -341,14 +320,12 @@ def get_dls(
 # %% ../nbs/02_data.ipynb #0ccdd542
 def _raw(tl, i): return getattr(tl.items, 'iloc', tl.items)[i]
 
-def _is_file(o): return isinstance(o, (str,Path)) and os.path.isfile(o)
-
 def _steps(tl):
     "How many transforms of `tl` lead from an item to the name of its file; None where there is no file"
     o,n = _raw(tl, 0),None
     with suppress(Exception):                                                # the file itself may be broken
         for k,f in enumerate([noop, *tl.tfms.fs]):
-            if _is_file(o:=f(o)): n = k
+            if isinstance(o:=f(o), (str,Path)) and os.path.isfile(o): n = k
     return n
 
 def _item_bytes(o):
@@ -381,16 +358,14 @@ def _digest(h, dl):
     if isinstance(dl, TensorDL):
         for o in (dl.dataset.images, dl.dataset.labels):
             h.update(f'{list(o.shape)} {o.dtype}'.encode())
-            for i in range(0, len(o), 4096):
-                h.update(o[i:i+4096].cpu().contiguous().numpy().data)
+            for i in range(0, len(o), 4096): h.update(o[i:i+4096].cpu().contiguous().numpy().data)
     else:
         for o in sorted(item_digests(dl.dataset)): h.update(o.encode())
 
 def checksum(
     dls:DataLoaders # Any of this page's, or over fastai's `Datasets`
 )->str: # 64 hexadecimal digits
-    """SHA-256 of images and labels of both splits, whatever the device, batch
-    size or order"""
+    "SHA-256 of images and labels of both splits, whatever the device, batch size or order"
     h = hashlib.sha256()
     for dl in (dls.train, dls.valid): _digest(h, dl)
     return h.hexdigest()

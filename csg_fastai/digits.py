@@ -24,8 +24,7 @@ def digit_tensors(
     check_wholes(1, size=size, n_test=n_test); check_wholes(0, seed=seed)
     d = load_digits()
     x = torch.tensor(d.images*255/16, dtype=torch.float32)[:,None]
-    if size!=8:
-        x = F.interpolate(x, size=(size,size), mode='bilinear', align_corners=False)
+    if size!=8: x = F.interpolate(x, size=(size,size), mode='bilinear', align_corners=False)
     x,y = x.round().to(torch.uint8), torch.tensor(d.target, dtype=torch.long)
     i,j = train_test_split(np.arange(len(y)), test_size=n_test, stratify=d.target, random_state=seed)
     return x[i], y[i], x[j], y[j]
@@ -35,9 +34,7 @@ def digits(
     bs:int=64, # Images in a batch
     size:int=8, # Side in pixels
     channels:int=1, # 3: the grey image three times, for networks that expect colour
-    # Zero padding of the random crop, pixels; 1 is plenty for 8×8. Digits are never
-    # mirrored
-    pad:int=0,
+    pad:int=0, # Zero padding of the random crop, pixels; 1 is plenty for 8×8. Digits are never mirrored
     seed:int=0, # Of the split
     n_test:int=540, # Images in the test split
     device=None, # Default: the GPU where there is one
@@ -71,8 +68,7 @@ def _clash(yx, side):
     return (d & ~np.eye(yx.shape[1], dtype=bool)).any((1,2))
 
 def _places(rng, n, k, size, side, tries=1000):
-    if side>size:
-        raise ValueError(f'a digit of {side} pixels does not fit on a canvas of {size}')
+    if side>size: raise ValueError(f'a digit of {side} pixels does not fit on a canvas of {size}')
     yx,bad = np.zeros((n,k,2), int), np.ones(n, bool)
     for _ in range(tries):
         yx[bad] = rng.randint(0, size-side+1, (bad.sum(),k,2))
@@ -116,8 +112,7 @@ def mask_boxes(
 INK = 64
 
 def _put_digits(canvas, big, yx):
-    """Wipe the frames and paste digits big [n,k,s,s] at yx [n,k,2]; return their
-    ink [n,k,H,W]"""
+    "Wipe the frames and paste digits big [n,k,s,s] at yx [n,k,2]; return their ink [n,k,H,W]"
     n,k,s,_ = big.shape
     frame,inks = np.pad(canvas, ((0,0),(1,1),(1,1))), []
     for j in range(k): frame[_window(frame, yx[:,j], s+2)] = 0
@@ -142,8 +137,7 @@ def draw_canvases(
     # images [n,1,H,W], labels [n], masks uint8 [n,H,W] (255: ink), boxes [n,4];
     # objects>1: [n,objects,...]
 )->Canvases:
-    """Set whole digits among distractors. Without objects the labels are -1,
-    the masks empty"""
+    "Set whole digits among distractors. Without objects the labels are -1, the masks empty"
     check_wholes(0, n=n, objects=objects); check_wholes(1, size=size, digit=digit)
     if objects>10: raise ValueError(f'objects={objects}: there are ten digits, and each is on a canvas once')
     rng,y,big = np.random.RandomState(seed), np.asarray(y), _enlarge(x, digit)
@@ -153,8 +147,7 @@ def draw_canvases(
     yx = _places(rng, n, objects, size, digit)
     masks = torch.tensor(_put_digits(canvas, big[_pick(rng, y, classes)][:,:objects], yx))
     lbl = torch.tensor(classes[:,:objects])
-    if objects==0:
-        lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size, size, dtype=torch.uint8)
+    if objects==0: lbl,masks = torch.full((n,1), -1), torch.zeros(n, 1, size, size, dtype=torch.uint8)
     if objects<2: lbl,masks = lbl[:,0],masks[:,0]
     return Canvases(torch.tensor(canvas)[:,None], lbl, masks, mask_boxes(masks))
 
@@ -164,9 +157,7 @@ def canvases(
     n_test:int=1000, # Test canvases
     size:int=32, # Side of a canvas, pixels
     digit:int=12, # Side of a digit, pixels
-    # Whole digits on each; above 1 the labels are 0/1 weights [N,10] and the loss
-    # binary cross entropy
-    objects:int=1,
+    objects:int=1, # Whole digits on each; above 1 the labels are 0/1 weights [N,10] and the loss binary cross entropy
     distractors:bool=True, # Fragments of other digits and noise
     seed:int=0, # Of the canvases; the split of the digits stays that of `digits()`
     bs:int=64, # Images in a batch
@@ -174,8 +165,7 @@ def canvases(
     device=None, # Default: the GPU where there is one
     **kwargs # For `from_tensors`
 )->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 255 is ink; `.boxes`: [N,4]
-    """Digits among distractors, with masks and boxes; `valid` is made of test
-    digits only"""
+    "Digits among distractors, with masks and boxes; `valid` is made of test digits only"
     if objects==0: raise ValueError('canvases to train on need objects>=1; draw_canvases(objects=0) makes empty ones')
     check_wholes(1, objects=objects, n=n, n_test=n_test, channels=channels); check_wholes(0, seed=seed)
     xt,yt,xv,yv = digit_tensors()

@@ -208,7 +208,6 @@ def read_tensors(
     try:
         with safe_open(f, 'pt') as o: ts, meta = {k:o.get_tensor(k) for k in o.keys()}, o.metadata() or {}
     except (SafetensorError, OSError, ValueError) as e: raise ValueError(f'{f} is damaged ({e})') from None
-    if meta.get('sha256', '') not in ('', tensors_sha256(ts)):
-        raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
+    if meta.get('sha256', '') not in ('', tensors_sha256(ts)): raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
     if lost := [k for k in names if k not in ts]: raise ValueError(f'{f} is damaged (no {", ".join(lost)} in it)')
     return ts

@@ -53,9 +53,10 @@ def show_gate(
         raise ValueError(f'{len(classes)} class names for a gate of {len(G)} classes: pass one for each')
     size = min(10, max(3, G.shape[1]/10)), min(8, max(2, len(G)/5))
     if ax is None: ax = plt.subplots(figsize=size, layout='constrained')[1]
-    ax.imshow(G[:, filter_order(G)] if sort else G, cmap='Greys', vmin=0, vmax=1, aspect='auto', interpolation='nearest')
+    if sort: G = G[:, filter_order(G)]
+    ax.imshow(G, cmap='Greys', vmin=0, vmax=1, aspect='auto', interpolation='nearest')
     ax.set(xlabel='filter', ylabel='class')
-    ax.set_title(title or f'density {G.abs().mean():.3f}', parse_math=False)         # a name may hold $, which is no formula
+    ax.set_title(title or f'density {G.abs().mean():.3f}', parse_math=False)  # a name may hold $, which is no formula
     if classes is not None:
         names = [' '.join(str(o).encode('utf-8', 'replace').decode().split()) for o in classes]
         ax.set_yticks(range(len(G)), names, fontsize=7, parse_math=False)
@@ -65,11 +66,9 @@ def show_gate(
 def gate_rows(
     G:Tensor, # gate matrix [C,K]
     y:Tensor, # class numbers [B], or class weights [B,C]
-    # are the weights marks of several classes (maximum) rather than shares (mean)?
-    multi_label:bool=False
+    multi_label:bool=False # are the weights marks of several classes (maximum) rather than shares (mean)?
 )->Tensor: # gate of each image [B,K]
-    """The row of `G` that each label selects (Sec. 3.2); `ValueError` if the
-    labels don't fit `G`"""
+    "The row of `G` that each label selects (Sec. 3.2); `ValueError` if the labels don't fit `G`"
     G,y = _gate(G),_numbers(y)
     if y.ndim == 1 and not y.is_floating_point():
         # a GPU isn't waited for, and stops by itself at numbers above C
@@ -80,10 +79,7 @@ def gate_rows(
     if y.ndim != 2 or y.shape[1] != len(G):
         raise ValueError(f'labels must be class numbers [B] from 0 to {len(G)-1} or weights [B,{len(G)}], got {what}')
     if not multi_label: return y.to(G.dtype) @ G
-    return torch.stack([_union(G, o > 0) for o in y])
-
-def _union(G, marked):
-    return G[marked].amax(0) if marked.any() else torch.zeros_like(G[0])
+    return torch.stack([G[m].amax(0) if m.any() else torch.zeros_like(G[0]) for m in y > 0])
 
 # %% ../nbs/00_gate.ipynb #c156838e
 def apply_gate(
@@ -102,8 +98,7 @@ def ideal_gap(
     logits_G:Tensor, # class scores of the CSG path [B,C]
     y:Tensor # class numbers [B]
 )->dict: # `ce` and `acc`: CSG minus STD; `tv`: mean total variation distance, in [0,1]
-    """How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0
-    where filters are ideally class-specific"""
+    "How far the CSG path's prediction is from the STD path's (Sec. 3.1); 0 where filters are ideally class-specific"
     a,b,t = (_numbers(o) for o in (logits, logits_G, y))
     fits = a.ndim == 2 and a.shape == b.shape and t.shape == a.shape[:1] and len(t) and not t.is_floating_point()
     if not fits or t.min() < 0 or t.max() >= a.shape[1]:
@@ -134,16 +129,13 @@ def project_columns(G, prev=None):
 # %% ../nbs/00_gate.ipynb #264a5dd9
 def project(
     G:Tensor, # gate after a gradient step [C,K]: any finite values
-    # gate before the step [C,K]: decides which class keeps a dead column
-    prev:Tensor=None
+    prev:Tensor=None # gate before the step [C,K]: decides which class keeps a dead column
 )->Tensor: # a gate in V_G [C,K]
-    """Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN
-    or infinite entries"""
+    "Bring `G` back to V_G (Sec. 3.3; Alg. 1, lines 7-8); `ValueError` for NaN or infinite entries"
     G = _gate(G)
     if prev is not None and (prev := _gate(prev)).shape != G.shape:
         raise ValueError(f'the gate before the step is {[*prev.shape]}, the one after it {[*G.shape]}')
-    if not torch.isfinite(G).all():
-        raise ValueError('the gate holds NaN or infinite values: lower the learning rate or check the images')
+    if not torch.isfinite(G).all(): raise ValueError('the gate holds NaN or infinite values: lower the learning rate or check the images')
     return project_columns(G, prev)
 
 # %% ../nbs/00_gate.ipynb #c0369330
@@ -166,12 +158,10 @@ def density_interval(
     K:int, # filters
     g:float=None # upper bound of the L1 norm of G; None: K, one class per filter
 )->tuple: # (1/C, g/(CK))
-    """The interval in which the L1-density ends (App. A); `ValueError` if g <
-    K, which no gate can meet"""
+    "The interval in which the L1-density ends (App. A); `ValueError` if g < K, which no gate can meet"
     _whole(C=C, K=K)
     g = K if g is None else g
-    if not hasattr(g, '__float__') or not g >= K:
-        raise ValueError(f'g={g} is below K={K}: each filter keeps one class, so pass g >= {K}')
+    if not hasattr(g, '__float__') or not g >= K: raise ValueError(f'g={g} is below K={K}: each filter keeps one class, so pass g >= {K}')
     return 1/C, min(1., g/(C*K))
 
 # %% ../nbs/00_gate.ipynb #85f89695
@@ -195,8 +185,7 @@ def sparsity_grad(
     g:float, # upper bound of its L1 norm
     psi:str='l1' # 'l1', 'l2' or 'smooth_l1'
 )->Tensor: # gradient [C,K]: the same number everywhere
-    """Gradient of `sparsity` on V_G, where entries are at least 0 (at 0 the right
-    derivative)"""
+    "Gradient of `sparsity` on V_G, where entries are at least 0 (at 0 the right derivative)"
     G = _gate(G)
     t = F.relu(G.sum() - g)
     slope = dict(l1=(t > 0).to(G.dtype), l2=2*t, smooth_l1=t.clamp(max=1))[_known(psi)]
@@ -209,11 +198,9 @@ def fixed_gate(
     m1:int, # filters that each class has to itself
     m2:int=0 # filters shared by all classes (the last m2)
 )->Tensor: # gate of zeros and ones [C,K]
-    """The hand-made gate of Sec. 4.3 and App. E; `ValueError` if the filters
-    don't add up"""
+    "The hand-made gate of Sec. 4.3 and App. E; `ValueError` if the filters don't add up"
     _whole(C=C, K=K); _whole(0, m1=m1, m2=m2)
-    if C*m1 + m2 != K:
-        raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not K={K} filters: change m1 or m2')
+    if C*m1 + m2 != K: raise ValueError(f'{C} classes x m1={m1} + m2={m2} is {C*m1+m2}, not K={K} filters: change m1 or m2')
     own = torch.eye(C).repeat_interleave(m1, 1)
     return torch.cat([own, torch.ones(C, m2)], 1)
 

@@ -36,7 +36,7 @@ def _deep(im):
         return 65535-a if getattr(im, 'tag_v2', {}).get(262)==0 else a      # a TIFF may say that 0 is white
 
 def _eight_bits(im):
-    "Without palette and with 8 bits a channel"
+    "Without palette and with 8 bits per channel"
     a,info = _deep(im),im.info
     if a is None and im.mode[0] in 'IF':
         raise ValueError(f'its pixels are {"floats" if im.mode=="F" else "of 32 bits"}: no value is known to be white; save it with 8 bits')

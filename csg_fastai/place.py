@@ -21,8 +21,7 @@ from .checks import did_you_mean
 # %% ../nbs/00e_place.ipynb #ae4bbd37
 @dataclass
 class Place:
-    """Where the gate multiplies: a module of the model and which of its ends
-    holds the map"""
+    "Where the gate multiplies: a module of the model and which of its ends holds the map"
     name:str # Dotted name of the module
     when:str='out' # 'out': its output is the map; 'in': its input
     relu:bool=False # The map is relu(output): a functional ReLU follows
@@ -67,16 +66,14 @@ def hook(self:Place,
         y = f(a[0])
         return None if y is None else (y, *a[1:])
     m = model.get_submodule(self.name)
-    return (m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o)))
+    return m.register_forward_pre_hook(pre) if self.when=='in' else m.register_forward_hook(lambda m,a,o: f(o))
 
 # %% ../nbs/00e_place.ipynb #393f22a5
 def state_of(model):
     "Training flags (None where TorchScript froze them) and buffers of all modules"
-    return [
-        (m, getattr(m, 'training', None), dict(m._buffers), {k:b.clone() for k,b in m._buffers.items() if b is not None})
-        for m in model.modules()]
+    def values(m): return {k:b.clone() for k,b in m._buffers.items() if b is not None}
+    return [(m, getattr(m, 'training', None), dict(m._buffers), values(m)) for m in model.modules()]
 
-# %% ../nbs/00e_place.ipynb #8d5fc86e
 def restore_state(saved):
     "Put back training flags and buffers: the same tensors with their old values"
     for m,training,bufs,vals in saved:
@@ -88,8 +85,7 @@ def restore_state(saved):
 # %% ../nbs/00e_place.ipynb #0badd876
 @contextmanager
 def untouched(model):
-    """`model` in evaluation mode and without gradients; flags, buffers and random
-    states come back at the end"""
+    "`model` in evaluation mode and without gradients; flags, buffers and random states come back at the end"
     saved,cudnn = state_of(model),torch.backends.cudnn
     devs = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type=='cuda'}
     flags = dict(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
@@ -110,11 +106,9 @@ def _tensors(o):
 
 def _key(t): return id(t), 0 if t.is_inference() else t._version
 
-# %% ../nbs/00e_place.ipynb #a550c5fc
 @dataclass
 class _Op:
-    """One tensor operation: `xs` are the inputs made from the images, `ws` the
-    other ones (weights)"""
+    "One tensor operation: `xs` are the inputs made from the images, `ws` the other ones (weights)"
     func:callable; args:tuple; kwargs:dict; xs:list; ws:list; out:object=None
     outs:list=None
     def __post_init__(self): self.ins = [_key(t) for t in self.xs]
@@ -177,20 +171,21 @@ def trace(model, xb, place=None, fn=None, **kw):
 # %% ../nbs/00e_place.ipynb #949ef9b1
 _pools = {'mean','sum','amax','max','median','std','norm','einsum'}
 _flats = {'flatten','view','reshape','squeeze','__getitem__'}
-_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d', 'feature_dropout','alpha_dropout'}
+_same  = {'contiguous','clone','to','float','detach','dropout','dropout2d','feature_dropout','alpha_dropout'}
 _dense = {'linear','conv2d','matmul','addmm'}
+
 def _vector(t): return sum(s>1 for s in t.shape[1:]) <= 1
 def _is_pool(op): return (op.name in _pools or 'pool' in op.name) and len(op.xs)==1
-def _big_conv(op):
-    return (op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws))
+def _big_conv(op): return op.name=='conv2d' and any(w.ndim==4 and w.shape[2]*w.shape[3]>1 for w in op.ws)
+
 def _full_conv(op):
     "A convolution with a kernel as large as its map?"
     t = op.maps[0][0]
     if not _big_conv(op) or _vector(t) or not _vector(op.out): return False
     return any(w.shape[2:]==t.shape[2:] for w in op.ws if w.ndim==4)
 
-# %% ../nbs/00e_place.ipynb #2205b8a1
 def has_weights(op):
+    "Does `op` read a matrix, or whatever a linear layer or convolution reads?"
     return any(sum(s>1 for s in w.shape)>=2 or op.name in _dense for w in op.ws)
 
 def _spatial(op):
@@ -209,7 +204,6 @@ def made_by(ops):
     "For each value the number of the operation that made it"
     return {k:i for i,o in enumerate(ops) for k in o.outs if k not in o.ins}
 
-# %% ../nbs/00e_place.ipynb #e4c9925e
 def ancestors(ops, keys):
     "Numbers of the operations that the values `keys` depend on, in order"
     made,todo,seen = made_by(ops),list(keys),set()
@@ -217,6 +211,7 @@ def ancestors(ops, keys):
         i = made.get(todo.pop())
         if i is not None and i not in seen: seen.add(i); todo += ops[i].ins
     return sorted(seen)
+
 def _below(ops, keys, through=lambda op: True):
     "Numbers of the operations that the values `keys` go into, directly or `through` others"
     keys,found = set(keys),[]
@@ -246,12 +241,11 @@ _WRAP = ("Let all class scores come from one last map: in the model write `self.
 
 # %% ../nbs/00e_place.ipynb #73189925
 def _mixer(ops, anc, end, C):
-    """The operation whose input is to be gated: `end`, or the convolution up to it
-    that makes the `C` class scores"""
+    "The operation whose input is to be gated: `end`, or the convolution up to it that makes the `C` class scores"
     after = [i for i in anc if i>end and has_weights(ops[i])]
     if after:
         if all(map(_vector, ops[after[0]].xs)): return end
-        raise _ask("the layers after the last map don't read one vector an image (is it a transformer?)")
+        raise _ask("the layers after the last map don't read one vector per image (is it a transformer?)")
     before = [i for i in anc if i<=end and has_weights(ops[i])]
     if before and ops[before[-1]].name=='conv2d' and ops[before[-1]].out.shape[1]==C: return before[-1]
     raise _ask("no convolution and no linear layer gives the class scores")
@@ -344,7 +338,6 @@ def _rand_gate(t, seed=0):
     r = torch.randint(3, t.shape[:2], generator=torch.Generator().manual_seed(seed))
     return (r/4).to(t)[...,None,None]
 
-# %% ../nbs/00e_place.ipynb #b46e10ba
 def relative_error(a, b):
     "Largest difference relative to the largest value"
     if a.shape!=b.shape or not a.isfinite().all(): return float('inf')
@@ -352,8 +345,7 @@ def relative_error(a, b):
 
 # %% ../nbs/00e_place.ipynb #a430cfda
 def _probe(model, xb, tr, i, place, C):
-    """Relative difference between the gate at `place` and the gate on what enters
-    operation `i`"""
+    "Relative difference between the gate at `place` and the gate on what enters operation `i`"
     (t,key),shape = tr.ops[i].maps[0],(tr.ops[i].maps[0][0].shape[0], place.K, *place.size)
     g,noise = _rand_gate(t),torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(t)
     got = trace(model, xb, place, lambda m: (m+noise)*g)
@@ -405,14 +397,13 @@ def _last_map(tr, C=None):
         raise _ask("several outputs have the size of the class scores", 'Return the class scores as dict(logits=...)')
     anc = ancestors(tr.ops, [_key(out)])
     end = _map_end(tr.ops, anc)
-    if end is None:
-        raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
+    if end is None: raise _ask("nothing in its forward pools or flattens a map [B,K,H,W]")
     i = _mixer(tr.ops, anc, end, out.shape[1])
     t,key = tr.ops[i].maps[0]
     if not any(has_weights(tr.ops[j]) for j in ancestors(tr.ops, [key])):
         around = any(_spatial(tr.ops[j]) for j in anc)
-        raise _ask("the class scores see the images also past all maps",
-            _WRAP) if around else _ask("no convolution makes a map")
+        if not around: raise _ask("no convolution makes a map")
+        raise _ask("the class scores see the images also past all maps", _WRAP)
     if _keeps_channels(tr.ops[i], _rand_gate(t)): return i
     raise _ask(f"`{tr.ops[i].name}` mixes channels (channels last?)")
 
@@ -483,8 +474,7 @@ def _named(model, xb, tr, layer, C):
     p = Place(layer.name, layer.when, layer.relu) if isinstance(layer, Place) else Place(layer_name(model, layer))
     n = sum(name==layer_name(model, p.name) and w=='in' for name,w,*_ in tr.mods)
     times = {0:'never', 2:'twice'}.get(n, f'{n} times')
-    if n != 1:
-        raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
+    if n != 1: raise ValueError(f"layer `{p.name}` runs {times} in a forward; the gate needs one that runs once")
     p,key = (_sized(tr, p), next(k for name,w,_,k in tr.mods if name==p.name and w==p.when))
     users = [o.name for o in tr.ops if key in o.ins]
     p.relu = (p.relu or (p.when=='out' and bool(users) and set(users) <= {'relu','relu_'}))
@@ -544,6 +534,5 @@ def params_below(
 )->list: # Parameters of the children before it, in order
     "The parameters that are frozen if training starts at `child`"
     names = [n for n,_ in model.named_children()]
-    if child not in names:
-        raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
+    if child not in names: raise ValueError(f"the model has no child {child!r}, only {', '.join(names)}")
     return [p for n in names[:names.index(child)] for p in model.get_submodule(n).parameters()]

@@ -35,8 +35,7 @@ def crop_flip(
 
 # %% ../nbs/01c_tensors.ipynb #c9d4d5f5
 class TensorImages:
-    """Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with
-    masks and boxes in the same order"""
+    "Images [N,C,H,W] and labels ([N] class numbers or [N,c] weights), with masks and boxes in the same order"
     n_inp,split_idx = 1,None
     def __init__(self, images, labels=None, vocab=None, masks=None, boxes=None, loss_func=None):
         store_attr()
@@ -84,8 +83,7 @@ def decode(self:TensorImages, o, full=True):
 
 # %% ../nbs/01c_tensors.ipynb #f53ff512
 class TensorDL(TfmdDL):
-    """Batches by indexing one tensor of images; crop, flip and normalise run
-    on whole batches on the images' device"""
+    "Batches by indexing one tensor of images; crop, flip and normalise run on whole batches on the images' device"
     aug_seed,_types,_n_inp = 0,(tuple,[Tensor,Tensor]),1
     def __init__(self,
         dataset:TensorImages, # Images and labels
@@ -94,12 +92,10 @@ class TensorDL(TfmdDL):
         drop_last:bool=False, # Leave out a last batch smaller than `bs`
         pad:int=0, # Zero padding of the random crop, pixels; 0: no crop
         flip:bool=False, # Mirror half of the images
-        # Per-channel mean on the scale 0..1 (of float images: on their own scale)
-        mean=0.,
+        mean=0., # Per-channel mean on the scale 0..1 (of float images: on their own scale)
         std=1., # Per-channel standard deviation, same scale
         augment:bool=None, # Crop and flip? `None`: exactly when shuffling
-        # Kept for fastai's signature: batches are always made in this process
-        num_workers:int=0,
+        num_workers:int=0, # Kept for fastai's signature: batches are always made in this process
         **kwargs
     ):
         self.pad,self.flip,self.augment,self._factors = pad,flip,augment,{}
@@ -149,8 +145,7 @@ def draw(self:TensorDL,
 # %% ../nbs/01c_tensors.ipynb #451e7cac
 @patch
 def batch(self:TensorDL, idx, win=None):
-    """Images `idx`, cropped and flipped by `win` [3,B] where given, normalised,
-    and their labels"""
+    "Images `idx`, cropped and flipped by `win` [3,B] where given, normalised, and their labels"
     x = self.dataset.images[idx]
     if win is not None: x = crop_flip(x, *win, self.pad)
     x = self.normalize(x)
@@ -179,12 +174,10 @@ def _to_image(o, like):
 
 @patch
 def like(self:TensorImages, items):
-    """A set of other images with this one's class names; `items` that are (image,
-    label) tuples keep their labels"""
+    "A set of other images with this one's class names; `items` that are (image, label) tuples keep their labels"
     y = None
     if not isinstance(items, (Tensor,np.ndarray)):
-        if len(items) and isinstance(items[0], tuple):
-            items,y = (list(o) for o in zip(*items))
+        if len(items) and isinstance(items[0], tuple): items,y = (list(o) for o in zip(*items))
         items = torch.stack([_to_image(o, self.images) for o in items]) if len(items) else self.images[:0]
     return TensorImages(check_images(items), y if y is None else torch.stack(y), self.vocab, loss_func=self.loss_func)
 
@@ -192,8 +185,7 @@ def like(self:TensorImages, items):
 @patch
 def new(self:TensorDL, dataset=None, cls=None, **kwargs):
     "A loader like this one with some arguments changed, or over other images"
-    if not isinstance(dataset, (TensorImages,type(None))):
-        dataset = self.dataset.like(dataset)
+    if not isinstance(dataset, (TensorImages,type(None))): dataset = self.dataset.like(dataset)
     mine = {k:getattr(self, k) for k in ('pad','flip','mean','std','augment')}
     return super(TensorDL, self).new(dataset, cls, **merge(mine, kwargs))
 
@@ -233,7 +225,8 @@ def check_labels(
 )->Tensor: # int64 [N] or float32 [N,c]
     "Labels as a tensor, or a `ValueError` that says what is wrong with them"
     try: y = torch.as_tensor(y)
-    except (TypeError,ValueError,RuntimeError): raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
+    except (TypeError,ValueError,RuntimeError):
+        raise ValueError(f'{name}: no numbers: number the classes from 0 on and pass vocab=') from None
     floats,got = y.is_floating_point(),list(y.shape)
     if floats: y = y.float()
     if y.ndim==0 or len(y)!=n: why = f'{y.numel()} labels for {n} images'
@@ -297,35 +290,27 @@ def from_tensors(
     pad:int=0, # Zero padding of the random crop, pixels
     flip:bool=False, # Mirror half of the training images
     mean=None, # Per-channel mean; default: measured on `x_train`. 0: none taken off
-    # Per-channel standard deviation; default: measured on `x_train`. 1: not scaled
-    std=None,
+    std=None, # Per-channel standard deviation; default: measured on `x_train`. 1: not scaled
     masks:tuple=None, # Object masks of the two splits, uint8 [N,H,W]
     boxes:tuple=None, # Object boxes of the two splits, [N,4] as x0,y0,x1,y1
     loss_func=None, # Default: cross entropy
-    # Leave out the training split's last short batch, as fastai does
-    drop_last:bool=True,
+    drop_last:bool=True, # Leave out the training split's last short batch, as fastai does
     path='.', # Where the Learner puts its files
     device=None # Default: the GPU where there is one
 )->DataLoaders:
-    """`DataLoaders` over arrays held in memory; a `ValueError` in one line for
-    arrays that don't fit together"""
+    "`DataLoaders` over arrays held in memory; a `ValueError` in one line for arrays that don't fit together"
     xs = [check_images(x, f'x_{s}') for s,x in zip(('train','valid'), (x_train,x_valid))]
-    if xs[0].shape[1:]!=xs[1].shape[1:]:
-        raise ValueError(f'x_train {list(xs[0].shape)} and x_valid {list(xs[1].shape)} differ in size')
+    if xs[0].shape[1:]!=xs[1].shape[1:]: raise ValueError(f'x_train {list(xs[0].shape)} and x_valid {list(xs[1].shape)} differ in size')
     c = len(vocab) if vocab is not None else None
     ys = [check_labels(y, len(x), c, f'y_{s}') for s,x,y in zip(('train','valid'), xs, (y_train,y_valid))]
-    vocab = (list(vocab) if vocab is not None else [str(i) for i in range(_n_classes(*ys))])
-    loss_func = loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
-    for x,m in zip(xs, masks or ()): m is None or _check_masks(m, x)
+    if vocab is None: vocab = map(str, range(max(y.shape[1] if y.ndim==2 else int(y.max())+1 for y in ys)))
+    vocab,loss_func = list(vocab), loss_func or CrossEntropyLossFlat(flatten=ys[0].ndim==1)
+    for x,m in zip(xs, masks or ()):
+        if m is not None and (len(m)!=len(x) or m.shape[-2:]!=x.shape[-2:]):
+            raise ValueError(f'masks {list(m.shape)} do not fit images {list(x.shape)}: expected [N,H,W]')
     extra = (masks or (None,)*2, boxes or (None,)*2)
     ds = [TensorImages(x, y, vocab, m, b, loss_func) for x,y,m,b in zip(xs, ys, *extra)]
     return _make_dls(*ds, bs, val_bs, drop_last, path, device, pad, flip, mean, std)
-
-def _check_masks(m, x):
-    if len(m)!=len(x) or m.shape[-2:]!=x.shape[-2:]:
-        raise ValueError(f'masks {list(m.shape)} do not fit images {list(x.shape)}: expected [N,H,W]')
-
-def _n_classes(*ys): return max(y.shape[1] if y.ndim==2 else int(y.max())+1 for y in ys)
 
 # %% ../nbs/01c_tensors.ipynb #d0d642e8
 def norm_stats(
