@@ -54,8 +54,7 @@ class _Rows:
 
 # %% ../nbs/05a_activations.ipynb #b10af1a5
 class _Top:
-    """The `t` largest values of each column and their row numbers; among equals
-    the first"""
+    "The `t` largest values of each column and their row numbers; among equals the first"
     def __init__(self, t): self.t,self.vals,self.rows = t,None,None
     def add(self, vals, start): # values [B,K] of the rows start, start+1, ...
         rows = torch.arange(start, start+len(vals), device=vals.device).expand(vals.shape[1], -1)

@@ -53,8 +53,7 @@ def _frozen(net):
 
 # %% ../nbs/10_adversarial.ipynb #ed30c634
 class ImageModel(nn.Module):
-    """A network behind its normalisation: images in `bounds` [B,ch,H,W] to class
-    scores [B,C], as in evaluation"""
+    "A network behind its normalisation: images in `bounds` [B,ch,H,W] to class scores [B,C], as in evaluation"
     def __init__(self,
         net:nn.Module, # Gives class scores [B,C]
         mean=0., # Taken off each channel
@@ -119,8 +118,7 @@ def _pretrained_stats(net):
 
 @patch
 def to_images(self:ImageModel, x):
-    """A batch as the loader gives it, as images in `bounds`; `ValueError` where
-    they lie outside"""
+    "A batch as the loader gives it, as images in `bounds`; `ValueError` where they lie outside"
     if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
         raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
     x,(lo,hi) = feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
@@ -135,8 +133,7 @@ def to_images(self:ImageModel, x):
 def normalised_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader that normalises; None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
-    mean=None,
+    mean=None, # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->ImageModel: # Differentiable; shares the network's weights
@@ -167,8 +164,7 @@ class _Grab(Callback):
     def after_pred(self): self.scores.append(logits_of(self.pred).detach().float().cpu())
 
 def _own_scores(learn, net, dl):
-    """Class scores of the loader's batches by the Learner's own validation, or
-    by the bare network"""
+    "Class scores of the loader's batches by the Learner's own validation, or by the bare network"
     with plain_data(dl) as dl, untouched(net):
         if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
             with on_device(net, dl.device), learn.no_bar(), learn.no_logging():
@@ -179,8 +175,7 @@ def _own_scores(learn, net, dl):
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
-    """A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are
-    those of the clean images of `dl`"""
+    "A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are those of the clean images of `dl`"
     def __init__(self, image_model, dl, vocab, labels, preds):
         super().__init__(image_model, bounds=image_model.bounds, device=image_model.device)
         self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model, dl,vocab,labels,preds)
@@ -200,13 +195,11 @@ def _same_scores(z, own, y):
 def fool_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
-    mean=None,
+    mean=None, # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->FoolModel: # Takes images in `bounds`
-    """A Foolbox model of `learn`; `ValueError` unless its scores on the clean
-    images are those of `learn.validate()`"""
+    "A Foolbox model of `learn`; `ValueError` unless its scores on the clean images are those of `learn.validate()`"
     if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
     m,dl = normalised_model(learn, dl, mean, std, bounds),default_dl(learn, dl)
     try:
@@ -243,8 +236,7 @@ def _norm_of(atk):
 def distance(
     clean:Tensor, # [N,ch,H,W]
     adv:Tensor, # The same shape
-    # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
-    norm:str='L∞'
+    norm:str='L∞' # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
 )->Tensor: # [N]
     "How far each image was moved"
     if clean.shape != adv.shape: raise ValueError(f'clean images {tuple(clean.shape)} and attacked ones {tuple(adv.shape)}: one of each')
@@ -292,8 +284,7 @@ def draw_targets(
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
 class AttackResult(Measure):
-    """The images attacked, all of them classified right before, and what came
-    out; on the CPU, in the loader's order"""
+    "The images attacked, all of them classified right before, and what came out; on the CPU, in the loader's order"
     clean:Tensor # Images in `bounds` [N,ch,H,W]
     adv:Tensor # What the attack made of them; the clean image where it found nothing
     labels:Tensor # [N]
@@ -312,8 +303,7 @@ class AttackResult(Measure):
     right:int=None # How many of them were classified right
     seed:int=0
     settings:str='' # The attack and its parameters
-    # bool [N]: the attack gave an all-zero image, here replaced by the clean one
-    fallback:Tensor=None
+    fallback:Tensor=None # bool [N]: the attack gave an all-zero image, here replaced by the clean one
 
 # %% ../nbs/10_adversarial.ipynb #f2cf75ef
 @patch
@@ -352,8 +342,7 @@ def accuracy(self:AttackResult):
     return self.right/self.seen
 @patch(as_prop=True)
 def robust_accuracy(self:AttackResult):
-    """Share of the loader's images classified right and not fooled (of the attacked
-    ones' share where not all were)"""
+    "Share of the loader's images classified right and not fooled (of the attacked ones' share where not all were)"
     return self.accuracy*(1 - self.success_rate)
 
 def wilson(
@@ -370,8 +359,7 @@ def wilson(
 # %% ../nbs/10_adversarial.ipynb #a080b6a5
 @patch
 def to_df(self:AttackResult)->pd.DataFrame:
-    """One row: what was done, the share fooled with its interval, distance (median
-    of those fooled), queries (mean)"""
+    "One row: what was done, the share fooled with its interval, distance (median of those fooled), queries (mean)"
     n,k = len(self),int(self.success.sum())
     lo,hi = wilson(k, n)
     far = self.distances()[self.success].median().item() if k else math.nan
@@ -441,8 +429,7 @@ def _maker(cls):
 
 # %% ../nbs/10_adversarial.ipynb #06fdafe9
 class _Goal:
-    """What an attack wants: that the class is no more `cls` [N], or, targeted,
-    that it becomes `cls`"""
+    "What an attack wants: that the class is no more `cls` [N], or, targeted, that it becomes `cls`"
     def __init__(self, criterion):
         self.targeted = hasattr(criterion, 'target_classes')
         self.cls = (criterion.target_classes if self.targeted else criterion.labels).raw
@@ -452,16 +439,14 @@ class _Goal:
         kind = (fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification)
         return kind(self.cls[i])
     def score(self, z, i):
-        """What the attack lowers: the probability of the label, or minus that of
-        the target"""
+        "What the attack lowers: the probability of the label, or minus that of the target"
         p = z.softmax(1).gather(1, self.cls[i][:,None])[:,0]
         return -p if self.targeted else p
 
 # %% ../nbs/10_adversarial.ipynb #24d0f8f7
 @delegates(but='stepsize')
 class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
-    """Foolbox's C&W with one step size after the other for the images not yet
-    broken; unbroken ones stay unchanged"""
+    "Foolbox's C&W with one step size after the other for the images not yet broken; unbroken ones stay unchanged"
     def __init__(self,
         stepsizes=(.01,.1), # Of Adam, in the space of arctanh; the first is Foolbox's
         steps:int=100, # Optimisation steps for each constant (App. I)
@@ -516,8 +501,7 @@ def _unknown(name):
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
 def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
-    """Numbers of the images to attack: all that are classified right, `n` of
-    them, or `per_class` of each class"""
+    "Numbers of the images to attack: all that are classified right, `n` of them, or `per_class` of each class"
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
     if not len(ok):
         raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
@@ -547,8 +531,7 @@ def _collect_images(fm, index):
 # %% ../nbs/10_adversarial.ipynb #4db795a0
 @contextmanager
 def _seeded(*seed, device=None):
-    """All global random numbers from `seed`; they go on afterwards as if nothing
-    had been drawn"""
+    "All global random numbers from `seed`; they go on afterwards as if nothing had been drawn"
     s = int(np.random.SeedSequence(seed).generate_state(1)[0])
     py,npy,cuda = (random.getstate(),np.random.get_state(), device is not None and device.type == 'cuda')
     try:
@@ -587,8 +570,7 @@ def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
 def _predict(m, x, bs):
-    """Classes of images in `bounds`, by the bare network and not through the
-    attack's model"""
+    "Classes of images in `bounds`, by the bare network and not through the attack's model"
     with untouched(m.net):
         norm = lambda o: ((o.to(m.device)-m.mean)/m.std).to(m.dtype)
         return torch.cat([logits_of(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
@@ -623,21 +605,16 @@ def attack(
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
     # Largest distance on the scale of `bounds`; None: the paper's (0.031 of the bounds' width for fgsm
-    # and pgd, else no limit)
-    eps:float=None,
-    # Aim at a random other class? None: as in the paper's tables; Foolbox's own
-    # objects: no
-    targeted:bool=None,
-    # Attack so many images, drawn from those classified right; None: all of them
-    n:int=None,
+    eps:float=None, # and pgd, else no limit)
+    targeted:bool=None, # Aim at a random other class? None: as in the paper's tables; Foolbox's own objects: no
+    n:int=None, # Attack so many images, drawn from those classified right; None: all of them
     per_class:int=None, # So many of each class instead
     seed:int=0, # Of targets, choice of images and the attack
     bs:int=256, # Images in a batch
     mean=None, std=None, bounds:tuple=None, # As in `fool_model`
     **kw # Parameters of the attack: `steps`, `restarts`, ...
 )->AttackResult:
-    """Attack the images that the network classifies right, and judge what comes
-    back by `is_success`"""
+    "Attack the images that the network classifies right, and judge what comes back by `is_success`"
     atk,targeted,eps,name,papers = _set_up(attack, targeted, eps, kw, seed, bs)
     fm = _fooled(learn, dl, mean, std, bounds)
     lo,hi = fm.image_model.bounds
@@ -673,8 +650,7 @@ class AttackCurve(Measure):
     targeted:bool=False
     def to_df(self): return pd.DataFrame({'ε':self.epsilons, **self.rates})
     def at(self, share:float=.5):
-        """ε at which each attack fools this share of the images, interpolated; NaN
-        where it never does"""
+        "ε at which each attack fools this share of the images, interpolated; NaN where it never does"
         return {k:_crossing(self.epsilons, v, share) for k,v in self.rates.items()}
 
 def _crossing(xs, ys, share):
@@ -715,8 +691,7 @@ def attack_curve(
 
 # %% ../nbs/10_adversarial.ipynb #dfa79b7c
 class BlackBoxAttack(MinimizationAttack):
-    """Base of attacks that ask for probabilities alone: many images at once,
-    each with its own random numbers (PyTorch)"""
+    "Base of attacks that ask for probabilities alone: many images at once, each with its own random numbers (PyTorch)"
     distance,per_image = Pixels(),True
     def __init__(self,
         seed:int=0, # Image i draws from the seed (seed, i)
@@ -741,8 +716,7 @@ class BlackBoxAttack(MinimizationAttack):
 # %% ../nbs/10_adversarial.ipynb #031b6208
 @patch
 def ask(self:BlackBoxAttack, x, i):
-    """Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images
-    number `i` [n]"""
+    "Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images number `i` [n]"
     with torch.no_grad(): z = torch.cat([self.model(o) for o in x.split(self.bs)])
     return self.goal.score(z, i),self.goal.hit(z, i)
 
@@ -759,8 +733,7 @@ def set_pixel(
 # %% ../nbs/10_adversarial.ipynb #c465f76f
 @delegates()
 class SinglePixelAttack(BlackBoxAttack):
-    """Sets one pixel after the other, in random order, to the least and the greatest
-    value, until the network errs"""
+    "Sets one pixel after the other, in random order, to the least and the greatest value, until the network errs"
     def __init__(self,
         max_pixels:int=1000, # Pixels to try
         values:int=2, # Values to try for each, evenly from the least to the greatest
@@ -774,8 +747,7 @@ class SinglePixelAttack(BlackBoxAttack):
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
 @patch
 def search(self:SinglePixelAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     n,adv,k = x.shape[2]*x.shape[3],x.clone(),0
     order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels] for r in self.rngs]), device=x.device)
     vals,total = torch.linspace(*self.model.bounds, self.values, device=x.device),order.shape[1]*self.values
@@ -810,8 +782,7 @@ def cyclic(
 # %% ../nbs/10_adversarial.ipynb #d73d9fe6
 @delegates()
 class LocalSearchAttack(BlackBoxAttack):
-    """Probes pixels with an impossible value, perturbs those that answer most,
-    goes on in their neighbourhood"""
+    "Probes pixels with an impossible value, perturbs those that answer most, goes on in their neighbourhood"
     def __init__(self,
         r:float=1.5, # Factor of the cyclic perturbation, 0..2
         p:float=10., # Value of a probed pixel, where the pixels span -1/2..1/2
@@ -834,8 +805,7 @@ class LocalSearchAttack(BlackBoxAttack):
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
 @patch
 def search(self:LocalSearchAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     (lo,hi),N,n = self.model.bounds,len(x),x.shape[2]*x.shape[3]
     self.mid,self.span = (lo+hi)/2,hi-lo
     z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n, dtype=torch.bool, device=x.device)
@@ -862,8 +832,7 @@ def _first(self:LocalSearchAttack, N, n):
 
 @patch
 def _draw(self:LocalSearchAttack, near, live):
-    """Up to `probes` of the marked pixels of each live image in random order:
-    places [L,q], and which of them count"""
+    "Up to `probes` of the marked pixels of each live image in random order: places [L,q], and which of them count"
     u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1]) for i in live.tolist()])).to(near.device)
     u,at = torch.where(near[live], u, 2.).sort(1)
     q = min(self.probes, int(near[live].sum(1).max()))
@@ -872,8 +841,7 @@ def _draw(self:LocalSearchAttack, near, live):
 # %% ../nbs/10_adversarial.ipynb #aea804a9
 @patch
 def _best(self:LocalSearchAttack, z, live, at, ok, shape):
-    """Marks [L,n] of the `t` pixels of each live image with the most telling
-    probes; of equals the first"""
+    "Marks [L,n] of the `t` pixels of each live image with the most telling probes; of equals the first"
     (row,col),sign,score = ok.nonzero(as_tuple=True),1 if self.pick == 'high' else -1,[]
     for r,c in zip(row.split(self.bs), col.split(self.bs)):
         i,a = live[r],at[r,c]
@@ -888,8 +856,7 @@ def _best(self:LocalSearchAttack, z, live, at, ok, shape):
 # %% ../nbs/10_adversarial.ipynb #b46ac3d7
 @patch
 def _move(self:LocalSearchAttack, x, z, moved, near, live, best):
-    """Perturb the marked pixels for good, mark their neighbourhood; gives the
-    images that are not fooled yet"""
+    "Perturb the marked pixels for good, mark their neighbourhood; gives the images that are not fooled yet"
     mark = best.bool()
     z[live] = torch.where(mark[:,None], cyclic(self.r, z[live]), z[live])
     moved[live] |= mark
@@ -923,8 +890,7 @@ class OnePixelAttack(BlackBoxAttack):
 # %% ../nbs/10_adversarial.ipynb #b909478c
 @patch
 def _start(self:OnePixelAttack, rng, shape):
-    """First candidates [popsize,2+ch]: places uniform, colours normal around
-    the middle and clipped"""
+    "First candidates [popsize,2+ch]: places uniform, colours normal around the middle and clipped"
     (lo,hi),(ch,H,W) = self.model.bounds,shape
     yx = rng.random((self.popsize, 2))*[H,W]
     return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2, (self.popsize, ch)).clip(lo, hi)])
@@ -960,8 +926,7 @@ def _evolve(self:OnePixelAttack, x, adv, i):
 # %% ../nbs/10_adversarial.ipynb #291dd828
 @patch
 def search(self:OnePixelAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     adv = x.clone()
     for i in live.tolist(): self._evolve(x, adv, i)
     return adv

@@ -67,8 +67,7 @@ def _draws(dl):
     return list(islice(s, 100)) != list(islice(s, 100))
 
 def _ordered(dl):
-    """`dl` with every image once, in the set's own order and unaugmented; `ValueError`
-    where that can't be had"""
+    "`dl` with every image once, in the set's own order and unaugmented; `ValueError` where that can't be had"
     if isinstance(dl, DataLoaders): dl = dl.valid
     if isinstance(dl, DistributedDL): dl = dl.dl
     if isinstance(dl, (Dataset,Datasets,TfmdLists)) or not isinstance(dl, Iterable):
@@ -101,8 +100,7 @@ def _shared(dl):
 
 @contextmanager
 def plain_data(dl):
-    """`_ordered(dl)` without fastai's random transforms; random states come back
-    at the end"""
+    "`_ordered(dl)` without fastai's random transforms; random states come back at the end"
     py,npy,(gs,ps) = random.getstate(),np.random.get_state(),_shared(dl)
     own,split = [g.get_state() for g in gs],[p.split_idx for p in ps]
     gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
@@ -147,8 +145,7 @@ def n_images(dl):
 
 # %% ../nbs/05_passes.ipynb #ab6468b8
 def fit_labels(out, y):
-    """Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C],
-    or a `ValueError`"""
+    "Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C], or a `ValueError`"
     if out is None: raise ValueError("the model doesn't give class scores [B,C]")
     if len(out) != (len(y) if y.ndim else 1):
         raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
@@ -250,8 +247,7 @@ def rows_of(xs, s):
 
 # %% ../nbs/05_passes.ipynb #4e57f89f
 def place_in(model, xs, layer):
-    """`find_place`, or a `ValueError` that says that there are NaNs where that
-    is the reason"""
+    "`find_place`, or a `ValueError` that says that there are NaNs where that is the reason"
     try: return find_place(model, xs, layer)
     except (RuntimeError, TypeError):
         kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
