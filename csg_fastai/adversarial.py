@@ -9,7 +9,7 @@ __all__ = ['ATTACKS', 'ImageModel', 'normalised_model', 'FoolModel', 'fool_model
            'OnePixelAttack', 'AttackTable']
 
 # %% ../nbs/10_adversarial.ipynb #0026744f
-import difflib, inspect, math, numbers, os, random
+import inspect, math, numbers, os, random
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from collections import ChainMap
@@ -21,12 +21,12 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.meta import delegates
-from functools import partial
 from scipy.optimize import differential_evolution
+from scipy.stats import binomtest
 from torch import nn, Tensor
-from .checks import check_range, check_whole, class_numbers
+from .checks import check_number, check_range, check_whole, class_numbers, did_you_mean
 from .data import TensorDL
-from .passes import bare_model, class_names, default_dl, feed, on_device, plain_data, split_batch, with_bar
+from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data, with_bar
 from .place import logits_of, untouched
 from .results import Measure
 
@@ -116,6 +116,7 @@ def _pretrained_stats(net):
     return [[torch.tensor(c[k]).float() for k in ('mean','std')]
         for c in cfgs if c and c.get('mean') and c.get('std')][:1]
 
+# %% ../nbs/10_adversarial.ipynb #adv00002
 @patch
 def to_images(self:ImageModel, x):
     "A batch as the loader gives it, as images in `bounds`; `ValueError` where they lie outside"
@@ -146,16 +147,15 @@ def normalised_model(
 @contextmanager
 def _batches(dl):
     "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
-    with plain_data(dl) as dl: yield _each_batch(dl)
+    with plain_data(dl) as dl: yield _images_of(dl)
 
-def _each_batch(dl):
-    b = None
-    for b in dl:
-        xs,y = split_batch(b, getattr(dl, 'n_inp', 1))
+def _images_of(dl):
+    y = None
+    for xs,y in each_batch(dl):
         if len(xs) != 1 or xs[0].ndim != 4:
             raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
         yield xs[0],class_numbers(y)
-    if b is None: raise ValueError('the loader gives no batch: there is nothing to attack')
+    if y is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
 class _Grab(Callback):
@@ -165,13 +165,12 @@ class _Grab(Callback):
 
 def _own_scores(learn, net, dl):
     "Class scores of the loader's batches by the Learner's own validation, or by the bare network"
-    with plain_data(dl) as dl, untouched(net):
-        if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
-            with on_device(net, dl.device), learn.no_bar(), learn.no_logging():
-                learn.validate(dl=dl, cbs=(g := _Grab()))
-            return torch.cat(g.scores)
-        p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([logits_of(net(*feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
+    if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
+        with plain_data(dl) as dl, untouched(net), on_device(net, dl.device), learn.no_bar(), learn.no_logging():
+            learn.validate(dl=dl, cbs=(g := _Grab()))
+        return torch.cat(g.scores)
+    with evaluating(net, dl) as (net,batches):
+        return torch.cat([logits_of(net(*xs)).float().cpu() for xs,_ in batches()])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
@@ -186,10 +185,8 @@ def _same_scores(z, own, y):
     if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max():
         return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
-    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by '
-                     'learn.validate(): something besides the loader '
-                     'and the network (a callback?) changes images or scores: '
-                     'make it part of the network')
+    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
+                     'and the network (a callback?) changes images or scores: make it part of the network')
 
 # %% ../nbs/10_adversarial.ipynb #ef84684b
 def fool_model(
@@ -279,7 +276,8 @@ def draw_targets(
         raise ValueError('one class has no other class to aim at: use targeted=False')
     y = class_numbers(labels)
     if len(y): check_range(y, C)
-    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(check_whole('seed', seed))).to(y)) % C
+    return (y
+        + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(check_whole('seed', seed))).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
@@ -350,11 +348,7 @@ def wilson(
     n:int # Tries
 )->tuple: # Ends of the interval; NaN without tries
     "95 % interval for a share by Wilson's score"
-    if not 0 <= k <= n: raise ValueError(f'{k} hits in {n} tries: pass 0 <= k <= n')
-    if not n: return math.nan,math.nan
-    p,z = k/n,1.959964
-    mid,half = p + z*z/(2*n), z*math.sqrt(p*(1-p)/n + z*z/(4*n*n))
-    return tuple(min(1., max(0., (mid+s*half)/(1+z*z/n))) for s in (-1,1))
+    return tuple(map(float, binomtest(k, n).proportion_ci(method='wilson'))) if n else (math.nan, math.nan)
 
 # %% ../nbs/10_adversarial.ipynb #a080b6a5
 @patch
@@ -492,12 +486,10 @@ def make_attack(
 
 def _unknown(name):
     "What to say of an attack that isn't in `ATTACKS`"
-    like,low = partial(difflib.get_close_matches, n=1),str(name).lower()
-    theirs = [k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
-    exact = [low]*(low in ATTACKS) or [f'foolbox.attacks.{name}()']*(name in theirs)
-    close = exact or like(low, ATTACKS) or [f'foolbox.attacks.{o}()' for o in like(str(name), theirs)]
-    mean = f' (did you mean {close[0]}?)' if close else ''
-    return f'unknown attack {name!r}{mean}: use one of {", ".join(ATTACKS)}, or an attack object of Foolbox'
+    low,theirs = str(name).lower(),[k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
+    ours = (low in ATTACKS or name not in theirs) and did_you_mean(low, ATTACKS)
+    return (f'unknown attack {name!r}{ours or did_you_mean(name, theirs)}: use one of {", ".join(ATTACKS)}, or an attack object '
+            'of Foolbox (foolbox.attacks.NAME())')
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
 def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
@@ -507,15 +499,12 @@ def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
         raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
     if n is None and per_class is None: return ok
     if n is not None and per_class is not None: raise ValueError('n= and per_class=: pass one of them')
-    pick = lambda at,k,what: at[torch.randperm(len(at), generator=g)[:_enough(k, len(at), what)]]
-    if per_class is None: return pick(ok, n, '').sort().values
+    def pick(at, k, what=''):
+        if check_whole('n or per_class', k, 1) > len(at):
+            raise ValueError(f'{k} images{what} asked for, but only {len(at)} are classified right: ask for fewer')
+        return at[torch.randperm(len(at), generator=g)[:k]]
+    if per_class is None: return pick(ok, n).sort().values
     return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}') for c,v in enumerate(vocab)]).sort().values
-
-def _enough(k, have, what):
-    check_whole('n or per_class', k, 1)
-    if k > have:
-        raise ValueError(f'{k} images{what} asked for, but only {have} are classified right: ask for fewer')
-    return k
 
 # %% ../nbs/10_adversarial.ipynb #6cbe8d28
 def _collect_images(fm, index):
@@ -581,10 +570,9 @@ def _set_up(attack, targeted, eps, kw, seed, bs):
     "The Foolbox attack, whether it has targets, its eps and its name"
     if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
     check_whole('seed', seed); check_whole('bs', bs, 1)
-    if targeted not in (None,True,False): raise ValueError(f'targeted={targeted!r}: pass True, False or None')
-    if np.ndim(eps): raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
-    if eps is not None and not (isinstance(eps, (numbers.Real,Tensor)) and 0 <= eps < math.inf):
-        raise ValueError(f'eps={eps!r}: pass a distance of at least 0')
+    check_number('targeted', targeted, lambda t: t in (None,True,False), 'pass True, False or None')
+    if eps is not None: check_number('eps',
+        eps, lambda e: 0 <= e < math.inf, 'pass one distance of at least 0 (attack_curve takes several)')
     if not isinstance(attack, fb.Attack):
         atk,(_,e,t) = make_attack(attack, targeted, **kw),ATTACKS[attack]
         if getattr(atk, 'per_image', False) and 'seed' not in kw: atk.seed = seed
@@ -593,11 +581,6 @@ def _set_up(attack, targeted, eps, kw, seed, bs):
     name = type(attack).__name__
     if eps is None and not _is_minimal(attack): raise ValueError(f'{name} needs a limit: pass eps=')
     return attack,bool(targeted),eps,name,False
-
-def _check_eps(atk, eps, lo, hi):
-    "Refuse a distance in grey levels where pixels end at 1"
-    if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
-        raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
 
 # %% ../nbs/10_adversarial.ipynb #6c59b384
 def attack(
@@ -619,7 +602,8 @@ def attack(
     fm = _fooled(learn, dl, mean, std, bounds)
     lo,hi = fm.image_model.bounds
     if papers and eps is not None: eps = eps*(hi-lo)
-    _check_eps(atk, eps, lo, hi)
+    if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
+        raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
     index = _choose(fm.labels, fm.preds, fm.vocab, n, per_class, seed)
     t = (draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1))
     x,y,t = _collect_images(fm, index),fm.labels[index],t[index]
