@@ -41,14 +41,11 @@ def _finite(f, start):
 class _Rows:
     "Rows that come batch by batch, in one tensor made for `n` of them"
     def __init__(self, n=None): self.cap,self.n,self.buf = n or 0,0,None
-    def all(self):
-        return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
+    def all(self): return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
     def add(self, x):
         x,end = x.detach().cpu(),self.n+len(x)
-        if self.buf is None:
-            self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
-        while end > len(self.buf):
-            self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
+        if self.buf is None: self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
+        while end > len(self.buf): self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
         self.buf[self.n:end] = x
         self.n = end
 
@@ -59,8 +56,7 @@ class _Top:
     def add(self, vals, start): # values [B,K] of the rows start, start+1, ...
         rows = torch.arange(start, start+len(vals), device=vals.device).expand(vals.shape[1], -1)
         vals = vals.T
-        if self.vals is not None:
-            vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
+        if self.vals is not None: vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
         vals,at = vals.sort(dim=1, descending=True, stable=True)
         self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1, at)[:,:self.t].contiguous()
 
@@ -105,9 +101,8 @@ def accuracy(self:Activations):
 # %% ../nbs/05a_activations.ipynb #4704c8e2
 @patch
 def to_df(self:Activations)->pd.DataFrame:
-    "One row a class: images, accuracy on them, the filter with the largest mean"
-    if self.labels.ndim > 1:
-        return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
+    "One row per class: images, accuracy on them, the filter with the largest mean"
+    if self.labels.ndim > 1: return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
     n,right = torch.bincount(self.labels, minlength=self.C),(self.preds == self.labels).float()
     hits = torch.zeros(self.C).index_add_(0, self.labels, right)
     best = class_means(self.features, self.labels, self.C).nan_to_num(-torch.inf).argmax(1)
@@ -121,8 +116,7 @@ def plot(self:Activations, ax=None, order=None, **kw):
     "Mean feature of each filter on each class [C,K]; `order` [K] arranges the filters"
     m = class_means(self.features, class_numbers(self.labels), self.C)
     order = filter_order(m.nan_to_num(0)) if order is None else order
-    if ax is None:
-        ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
+    if ax is None: ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
     im = ax.imshow(m[:,order], cmap='Greys', aspect='auto', **kw)
     ax.set(xlabel='filter', ylabel='class', title=f'mean feature, N={self.N}')
     ax.set_yticks(range(self.C), self.vocab, fontsize=7)
@@ -199,8 +193,7 @@ def show_top(self:Activations,
         ax.imshow(as_picture(imgs[img]), cmap='gray_r')
         ax.set(xticks=[], yticks=[]); ax.set_xlabel(f'{v:.2f}', fontsize=7)
         for o in ax.spines.values(): o.set_visible(False)
-    for i,k in enumerate(filters):
-        axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
+    for i,k in enumerate(filters): axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
     return axs
 
 # %% ../nbs/05a_activations.ipynb #qnt00001
@@ -304,8 +297,7 @@ def _read_file(file):
         good = head.get('sha256') == _seal(ts, head)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as e:
         raise ValueError(f'{file}: damaged, or not a file of activations ({type(e).__name__}): collect again') from None
-    if not good:
-        raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
+    if not good: raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
     return ts,head
 
 # %% ../nbs/05a_activations.ipynb #9152f049
@@ -371,8 +363,7 @@ def data_checksum(
     "SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the first batch"
     h = hashlib.sha256()
     with plain_data(dl) as dl:
-        if isinstance(dl, Iterator):
-            raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
+        if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
         files = isinstance(dl, FastaiDL) and isinstance(dl.dataset, (Datasets,TfmdLists)) and item_files(dl.dataset)
         if files: h.update(' '.join([_transforms(dl), *item_digests(dl.dataset)]).encode())
         for xs,y in islice(each_batch(dl), 1 if files else None):

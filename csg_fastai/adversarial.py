@@ -123,8 +123,7 @@ def to_images(self:ImageModel, x):
     if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
         raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
     x,(lo,hi) = feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
-    if not x.isfinite().all():
-        raise ValueError('the images hold NaN or infinity: check the loader')
+    if not x.isfinite().all(): raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
     raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: '
@@ -152,8 +151,7 @@ def _batches(dl):
 def _images_of(dl):
     y = None
     for xs,y in each_batch(dl):
-        if len(xs) != 1 or xs[0].ndim != 4:
-            raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
+        if len(xs) != 1 or xs[0].ndim != 4: raise ValueError('an attack needs one tensor of images [B,ch,H,W] per batch, and labels')
         yield xs[0],class_numbers(y)
     if y is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
@@ -182,8 +180,7 @@ class FoolModel(fb.PyTorchModel):
 
 def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
-    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max():
-        return z.argmax(1)
+    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max(): return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
     raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
                      'and the network (a callback?) changes images or scores: make it part of the network')
@@ -272,8 +269,7 @@ def draw_targets(
     seed:int=0
 )->Tensor: # Class numbers [N], none of them the label
     "A random other class for each image (App. I)"
-    if C < 2:
-        raise ValueError('one class has no other class to aim at: use targeted=False')
+    if C < 2: raise ValueError('one class has no other class to aim at: use targeted=False')
     y = class_numbers(labels)
     if len(y): check_range(y, C)
     return (y
@@ -396,15 +392,13 @@ def plot(self:AttackResult,
         col[0].set_title(self._name(self.labels[i]), fontsize=9, parse_math=False)
         col[2].set_title(self._name(self.adv_preds[i]), fontsize=9, parse_math=False,
                          color='tab:red' if self.success[i] else 'k')
-    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')):
-        a.set_ylabel(t, fontsize=9)
+    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')): a.set_ylabel(t, fontsize=9)
     eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}', ', at a random class' if self.targeted else '')
     axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: {self.success_rate:.0%} of {len(self)} fooled', fontsize=10)
     return axs
 
 @patch
-def _name(self:AttackResult, c):
-    return str(self.vocab[int(c)]) if self.vocab else str(int(c))
+def _name(self:AttackResult, c): return str(self.vocab[int(c)]) if self.vocab else str(int(c))
 
 # %% ../nbs/10_adversarial.ipynb #600dbdf7
 def _fgsm(targeted):
@@ -459,8 +453,7 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         for self.stepsize in self.stepsizes:
             if not len(left): break
             n,out = asked(),super().run(model, x[left], goal.of(left), **kw)
-            with torch.no_grad():
-                ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
+            with torch.no_grad(): ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
             self.queries[left.cpu()] += (asked()-n)//len(left)
             adv[left[ok]],left = out[ok],left[~ok]
         return restore(ep.astensor(adv))
@@ -495,8 +488,7 @@ def _unknown(name):
 def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
     "Numbers of the images to attack: all that are classified right, `n` of them, or `per_class` of each class"
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
-    if not len(ok):
-        raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
+    if not len(ok): raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
     if n is None and per_class is None: return ok
     if n is not None and per_class is not None: raise ValueError('n= and per_class=: pass one of them')
     def pick(at, k, what=''):
@@ -648,8 +640,7 @@ def _crossing(xs, ys, share):
 def plot(self:AttackCurve, ax=None, label='', **kw):
     "A line for each attack"
     ax = ax or plt.subplots(figsize=(5, 3), layout='constrained')[1]
-    for k,v in self.rates.items():
-        ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
+    for k,v in self.rates.items(): ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
     ax.set(xlabel='ε (largest change of a pixel)', ylabel='fooled', ylim=(-.03,1.03))
     ax.set_title(f'{self.N} images, {"a random class" if self.targeted else "any wrong class"}', fontsize=10)
     for o in ax.legend(fontsize=8).get_texts(): o.set_parse_math(False)
@@ -724,8 +715,7 @@ class SinglePixelAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if max_pixels < 1 or values < 2:
-            raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
+        if max_pixels < 1 or values < 2: raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
         self.max_pixels,self.values = max_pixels,values
 
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
@@ -780,10 +770,8 @@ class LocalSearchAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if pick not in ('high','low'):
-            raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
-        if not 0 <= r <= 2:
-            raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
+        if pick not in ('high','low'): raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
+        if not 0 <= r <= 2: raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
@@ -866,8 +854,7 @@ class OnePixelAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if popsize < 5 or maxiter < 0:
-            raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
+        if popsize < 5 or maxiter < 0: raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
         self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
             maxiter,popsize,recombination,mutation,strategy)
 

@@ -229,12 +229,10 @@ def _names(classes, C):
     raise ValueError(f'{len(classes)} names for {C} classes: pass one for each row of the gate')
 
 def own_filters(
-    G:Tensor, # Gate [C,K]
-    threshold:float=.5 # Open where G > threshold
-)->Tensor: # [C,K], True where filter k is open for class c alone
+    G:Tensor # Gate [C,K]
+)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
     "Filters that a class has to itself (App. E)"
-    opened = _gate(G) > check_number('threshold',
-        threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
+    opened = _gate(G) > .5
     return opened & (opened.sum(0)==1)
 
 # %% ../nbs/08_correlation.ipynb #1e321ed1
@@ -253,11 +251,10 @@ class Monopoly(Measure):
 # %% ../nbs/08_correlation.ipynb #e032bb86
 def monopoly(
     G:Tensor, # Gate [C,K]
-    threshold:float=.5, # Open where G > threshold, in [0,1)
     classes=None # C names
 )->Monopoly:
     "How many filters each class monopolises and how many are shared (App. E)"
-    own,n = own_filters(G, threshold).sum(1),(_gate(G) > threshold).sum(0)
+    own,n = own_filters(G).sum(1),(_gate(G) > .5).sum(0)
     return Monopoly(own, int((n>1).sum()), int((n==0).sum()), _names(classes, len(G)))
 
 # %% ../nbs/08_correlation.ipynb #f5005a85
@@ -295,16 +292,14 @@ class MonopolyTable(Measure):
 # %% ../nbs/08_correlation.ipynb #746e8e80
 def monopoly_table(
     Gs:list, # Gates [C,K] of several trainings, all of one size
-    threshold:float=.5, # Open where G > threshold
     classes=None # C names
 )->MonopolyTable: # A class's sd over one gate is blank
     "Counts of `monopoly` over many gates"
     Gs = [_gate(G) for G in Gs]
     if not Gs: raise ValueError('no gates: pass a list of at least one')
     sizes = sorted({tuple(G.shape) for G in Gs})
-    if len(sizes) > 1:
-        raise ValueError(f'gates of different sizes {sizes}: count them apart')
-    ms = [monopoly(G, threshold) for G in Gs]
+    if len(sizes) > 1: raise ValueError(f'gates of different sizes {sizes}: count them apart')
+    ms = [monopoly(G) for G in Gs]
     own, shared = torch.stack([m.own for m in ms]), torch.tensor([m.shared for m in ms])
     return MonopolyTable(own, shared, Gs[0].shape[1], _names(classes, len(Gs[0])))
 
@@ -328,11 +323,10 @@ def activation_gate(
 
 # %% ../nbs/08_correlation.ipynb #14706da4
 def block_order(
-    G:Tensor, # Gate [C,K]
-    threshold:float=.5 # Open where G > threshold
+    G:Tensor # Gate [C,K]
 )->Tensor: # Filter numbers [K]: own filters by class, then those that nobody owns, each in their old order
     "Gate order: the order of the filters in Fig. 7"
-    own = own_filters(G, threshold)
+    own = own_filters(G)
     return torch.where(own.any(0), own.int().argmax(0), len(own)).argsort(stable=True)
 
 # %% ../nbs/08_correlation.ipynb #3ca29be8
@@ -368,13 +362,12 @@ class BlockScore(Measure):
 def block_score(
     corr:Tensor, # Correlations [K,K]; of signed ones the size is taken
     G:Tensor, # Gate [C,K], or any owners
-    threshold:float=.5, # Open where G > threshold
     n_perm:int=499, # Random owners to compare with; 0: none, `p` is blank
     seed:int=0 # Of the random owners
 )->BlockScore: # NaN (blank) if no class owns two filters, or only one class owns any
     "Within-class against between-class |cos| of the owned filters (Fig. 7 as a number)"
     corr,n_perm,seed = _check_corr(corr).abs().double(),check_whole('n_perm', n_perm),check_whole('seed', seed)
-    own = own_filters(_gate(G, len(corr)), threshold).to(corr.device)
+    own = own_filters(_gate(G, len(corr))).to(corr.device)
     at, g = own.any(0), torch.Generator().manual_seed(seed)
     owner, sub = own.int().argmax(0)[at], corr[at][:,at]
     w,b = _within_between(sub, owner)
@@ -442,8 +435,7 @@ def filter_correlation(
     corr = filter_cosine(W, signed)
     C = None if G is None else len(_gate(G, len(corr)))
     features,labels,C = check_features(features, labels, C)
-    if features.shape[1]!=len(corr):
-        raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
+    if features.shape[1]!=len(corr): raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
     own = activation_gate(features, labels, C) if G is None else _gate(G)
     groups = top_filters(features, labels, max(1, len(corr)//C) if m1 is None else m1, C)
     return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(), _rows(W).shape[1], signed, G is not None)
@@ -506,8 +498,7 @@ class _Moments:
         self.conv, self.limit, self.n, self.x = conv, limit, None, None
     def start(self, C):
         d = self.conv.weight[0].numel()
-        if 8*C*d*d > self.limit:
-            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
+        if 8*C*d*d > self.limit: raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
         self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
     def add(self, c, x):
         p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
@@ -519,8 +510,7 @@ class _Moments:
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
     # a label of -1 would count for the last class
-    if (y := fit_labels(out, y)).ndim != 1:
-        raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
+    if (y := fit_labels(out, y)).ndim != 1: raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
     for c in y.unique().tolist():
@@ -564,8 +554,7 @@ def _leading(S, r):
     if S.is_cuda or d < 500 or r > d//4: return torch.linalg.eigh(S)[1].flip(1)[:,:r]
     if not 0 < r <= d//32:
         U = eigh(S.numpy(), subset_by_index=[d-max(1, r), d-1])[1][:,::-1]
-    else:
-        U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
+    else: U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
 # %% ../nbs/08_correlation.ipynb #d39702ef
@@ -634,8 +623,7 @@ def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
     C, d = pm.mean.shape
     at = torch.arange(C) if classes is None else real_tensor(classes, 'classes', 'class numbers').flatten()
-    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C:
-        raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
+    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C: raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
         warnings.warn(
@@ -711,8 +699,7 @@ def plot(self:EnergyCurve, ax=None, title=None):
     "Own and other classes, and random directions"
     ax = ax or plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
     d = self.to_df()
-    for o,f in (('own','-'), ('other','-'), ('random','k:')):
-        ax.plot(d['r'], d[o], f, label=o)
+    for o,f in (('own','-'), ('other','-'), ('random','k:')): ax.plot(d['r'], d[o], f, label=o)
     ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
     ax.legend(fontsize=8)
     return ax
@@ -726,8 +713,7 @@ class Centres(Measure):
     ari:float # Adjusted Rand index of clusters and classes; NaN (blank) for one class
     G:Tensor=None # Gate [C,K], if there is one
     @property
-    def purity(self)->float:
-        return (self.counts.diagonal().sum()/self.counts.sum()).item()
+    def purity(self)->float: return (self.counts.diagonal().sum()/self.counts.sum()).item()
     def _cosines(self): return _unit(self.centres.double()) @ _unit(self.G.double()).T
     def _off_row(self, c): return (c.sum(1) - c.diagonal()).div(max(1, len(c)-1))
     def to_df(self):

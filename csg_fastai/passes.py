@@ -127,10 +127,8 @@ def split_batch(b, n_inp=1):
     if isinstance(b, dict):
         names = [repr(k) for k in b] + ["'image'","'label'"]
         raise ValueError(f'the loader gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}')
-    if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
-        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
-    if len(b) > n_inp+1:
-        raise ValueError(f'the loader gives {len(b)} things a batch, not (images, labels): {_WRAP.format(0, 1)}')
+    if not isinstance(b, (tuple,list)) or len(b) <= n_inp: raise ValueError('the loader gives no labels: make one that gives (images, labels)')
+    if len(b) > n_inp+1: raise ValueError(f'the loader gives {len(b)} things per batch, not (images, labels): {_WRAP.format(0, 1)}')
     xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
     return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
 
@@ -147,8 +145,7 @@ def n_images(dl):
 def fit_labels(out, y):
     "Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C], or a `ValueError`"
     if out is None: raise ValueError("the model doesn't give class scores [B,C]")
-    if len(out) != (len(y) if y.ndim else 1):
-        raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
+    if len(out) != (len(y) if y.ndim else 1): raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
     if y.ndim == 2 and y.shape == out.shape:
         if not (y >= 0).all(): raise ValueError('marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0')
         return y.float()
@@ -195,8 +192,7 @@ def class_names(o, dl, C):
     for src in (getattr(o, 'dls', None), dl, getattr(dl, 'dataset', None)):
         for k in ('vocab','classes'):
             v = getattr(src, k, None)
-            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C:
-                return [str(s) for s in v]
+            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C: return [str(s) for s in v]
     return [str(i) for i in range(C)]
 
 def default_dl(o, dl):
