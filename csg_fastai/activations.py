@@ -20,7 +20,7 @@ from fastai.data.load import DataLoader as FastaiDL
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save as to_safetensors
 from torch import nn, Tensor
-from .checks import check_known, check_wholes, class_means, class_numbers
+from .checks import check_known, check_number, check_wholes, class_means, class_numbers
 from .data import item_digests, item_files
 from .files import atomic_write, hash_tensor, sha256, tensors_sha256
 from .gate import filter_order
@@ -230,18 +230,18 @@ def maps_quantiles(
     max_mb:float=512 # Room for the numbers, in MB; at least one filter's are kept
 )->Tensor: # [K] float32; [K,Q] for Q shares
     "Quantiles of the numbers in each filter's maps, exact, in as few passes as fit into `max_mb`; zeros come as +0"
-    qs,room,out,kept = np.asarray(q, dtype=float).reshape(-1),max_mb*2**18,[],None
-    if not len(qs) or not ((qs >= 0) & (qs <= 1)).all(): raise ValueError(f'q={q}: quantiles are numbers in [0,1]')
-    _place_of(qs, 1, method)
-    while kept is None or kept.first + kept.k < len(kept.sums):
-        was = kept
-        kept = _Kept(0, room) if was is None else _Kept(was.first+was.k,
-            room, max(1, min(len(was.sums)-was.first-was.k, int(room//was.n))))
+    ok = lambda q: np.size(q) and ((np.asarray(q, float) >= 0) & (np.asarray(q, float) <= 1)).all()
+    qs = np.asarray(check_number('q', q, ok, 'quantiles are numbers in [0,1]'), float).reshape(-1)
+    room = check_number('max_mb', max_mb, lambda m: m > 0, 'pass the room for the maps, in MB')*2**18
+    _place_of(qs, 1, method) # is there such a method?
+    out,first,n,sums = [],0,0,None
+    while sums is None or first < len(sums):
+        kept = _Kept(first, room, n and max(1, min(len(sums)-first, int(room//n))))
         each(kept.add)
-        if was and (kept.n != was.n or not torch.equal(kept.sums, was.sums)):
+        if n and (kept.n != n or not torch.equal(kept.sums, sums)):
             raise ValueError('the maps changed between two passes: the loader shuffles or augments at random, or can be read only once')
-        out.append(kept.ranked(_place_of(qs, kept.n, method)))
-        kept.parts = []
+        first,n,sums = first+kept.k,kept.n,kept.sums
+        out.append(kept.ranked(_place_of(qs, n, method)))
     return torch.cat(out)[:,0] if np.ndim(q)==0 else torch.cat(out)
 
 # %% ../nbs/05a_activations.ipynb #ad54b4a8

@@ -24,7 +24,7 @@ from fastcore.meta import delegates
 from scipy.optimize import differential_evolution
 from scipy.stats import binomtest
 from torch import nn, Tensor
-from .checks import check_number, check_range, check_whole, class_numbers, did_you_mean
+from .checks import check_known, check_number, check_range, check_whole, class_numbers, did_you_mean
 from .data import TensorDL
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data, with_bar
 from .place import logits_of, untouched
@@ -62,7 +62,7 @@ class ImageModel(nn.Module):
     ):
         super().__init__()
         p = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-        self.net,self.bounds,self.n_asked,self.training,self.dtype = (net, tuple(bounds),0,False,p.dtype)
+        self.net,self.bounds,self.n_asked,self.training,self.dtype = net,tuple(bounds),0,False,p.dtype
         for k,v in (('mean',mean),('std',std)):
             self.register_buffer(k, torch.as_tensor(v, dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
     device = property(lambda self: self.mean.device)
@@ -175,7 +175,7 @@ class FoolModel(fb.PyTorchModel):
     "A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are those of the clean images of `dl`"
     def __init__(self, image_model, dl, vocab, labels, preds):
         super().__init__(image_model, bounds=image_model.bounds, device=image_model.device)
-        self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model, dl,vocab,labels,preds)
+        self.image_model,self.dl,self.vocab,self.labels,self.preds = image_model,dl,vocab,labels,preds
     accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(), doc="On the clean images")
 
 def _same_scores(z, own, y):
@@ -234,9 +234,8 @@ def distance(
 )->Tensor: # [N]
     "How far each image was moved"
     if clean.shape != adv.shape: raise ValueError(f'clean images {tuple(clean.shape)} and attacked ones {tuple(adv.shape)}: one of each')
-    if norm == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     orders = {v:k for k,v in _NORMS.items()}
-    if norm not in orders: raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
+    if check_known(norm, [*orders,'pixels'], 'norm') == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     d = adv-clean if clean.is_floating_point() else adv.float()-clean.float() # grey levels don't wrap around
     return torch.linalg.vector_norm(d.flatten(1), orders[norm], dim=1)
 
@@ -272,8 +271,8 @@ def draw_targets(
     if C < 2: raise ValueError('one class has no other class to aim at: use targeted=False')
     y = class_numbers(labels)
     if len(y): check_range(y, C)
-    return (y
-        + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(check_whole('seed', seed))).to(y)) % C
+    g = torch.Generator().manual_seed(check_whole('seed', seed))
+    return (y + torch.randint(1, C, y.shape, generator=g).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
@@ -715,8 +714,7 @@ class SinglePixelAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if max_pixels < 1 or values < 2: raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
-        self.max_pixels,self.values = max_pixels,values
+        self.max_pixels,self.values = check_whole('max_pixels', max_pixels, 1),check_whole('values', values, 2)
 
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
 @patch
@@ -770,8 +768,8 @@ class LocalSearchAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if pick not in ('high','low'): raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
-        if not 0 <= r <= 2: raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
+        check_known(pick, ('high','low'),
+            'pick'); check_number('r', r, lambda r: 0 <= r <= 2, 'the cyclic perturbation needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
@@ -854,7 +852,7 @@ class OnePixelAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if popsize < 5 or maxiter < 0: raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
+        check_whole('popsize', popsize, 5); check_whole('maxiter', maxiter)
         self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
             maxiter,popsize,recombination,mutation,strategy)
 
