@@ -107,8 +107,8 @@ def to_df(self:Activations)->pd.DataFrame:
     hits = torch.zeros(self.C).index_add_(0, self.labels, right)
     best = class_means(self.features, self.labels, self.C).nan_to_num(-torch.inf).argmax(1)
     best = [b if i else None for b,i in zip(best.tolist(), n.tolist())]
-    return pd.DataFrame(
-        {'class':self.vocab, 'images':n.tolist(), 'accuracy':(hits/n).tolist(), 'strongest filter':pd.Series(best, dtype=object)})
+    cols = dict(images=n.tolist(), accuracy=(hits/n).tolist())
+    return pd.DataFrame({'class':self.vocab, **cols, 'strongest filter':pd.Series(best, dtype=object)})
 
 # %% ../nbs/05a_activations.ipynb #c24f94a4
 @patch
@@ -360,7 +360,8 @@ def _transforms(dl):
 def data_checksum(
     dl # Loader
 )->str: # 64 hexadecimal digits
-    "SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the first batch"
+    """SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the
+    first batch"""
     h = hashlib.sha256()
     with plain_data(dl) as dl:
         if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')

@@ -315,7 +315,7 @@ def activation_gate(
     features:Tensor, # Pooled features [N,K], not negative
     labels:Tensor, # Class numbers [N]
     n_classes:int=None # None: the largest label + 1
-)->Tensor: # [C,K] of zeros and ones: each filter open for the class with the largest mean; if it has one value everywhere, for none
+)->Tensor: # [C,K], 1 where the class has the filter's largest mean; all 0 for a filter with one value everywhere
     "Owners of the filters of a network without a gate"
     x,y,C = check_features(features, labels, n_classes)
     best = F.one_hot(class_means(x, y, C).nan_to_num(-math.inf).argmax(0), C).T

@@ -17,7 +17,8 @@ from fastai.basics import *
 from fastai.data.load import DataLoader as FastaiDL
 from fastai.distributed import DistributedDL
 from torch import Tensor, nn
-from torch.utils.data import DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+from torch.utils.data import DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset, RandomSampler
+from torch.utils.data import SubsetRandomSampler, WeightedRandomSampler
 from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .checks import check_range, class_numbers, real_tensor
 from .data import a_device, ImageError, item_files, read_image
