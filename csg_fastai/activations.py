@@ -20,7 +20,7 @@ from fastai.data.load import DataLoader as FastaiDL
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save as to_safetensors
 from torch import nn, Tensor
-from .checks import check_known, check_wholes, class_means, class_numbers
+from .checks import check_known, check_number, check_wholes, class_means, class_numbers
 from .data import item_digests, item_files
 from .files import atomic_write, hash_tensor, sha256, tensors_sha256
 from .gate import filter_order
@@ -41,27 +41,22 @@ def _finite(f, start):
 class _Rows:
     "Rows that come batch by batch, in one tensor made for `n` of them"
     def __init__(self, n=None): self.cap,self.n,self.buf = n or 0,0,None
-    def all(self):
-        return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
+    def all(self): return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
     def add(self, x):
         x,end = x.detach().cpu(),self.n+len(x)
-        if self.buf is None:
-            self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
-        while end > len(self.buf):
-            self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
+        if self.buf is None: self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
+        while end > len(self.buf): self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
         self.buf[self.n:end] = x
         self.n = end
 
 # %% ../nbs/05a_activations.ipynb #b10af1a5
 class _Top:
-    """The `t` largest values of each column and their row numbers; among equals
-    the first"""
+    "The `t` largest values of each column and their row numbers; among equals the first"
     def __init__(self, t): self.t,self.vals,self.rows = t,None,None
     def add(self, vals, start): # values [B,K] of the rows start, start+1, ...
         rows = torch.arange(start, start+len(vals), device=vals.device).expand(vals.shape[1], -1)
         vals = vals.T
-        if self.vals is not None:
-            vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
+        if self.vals is not None: vals,rows = torch.cat([self.vals,vals], 1),torch.cat([self.rows,rows], 1)
         vals,at = vals.sort(dim=1, descending=True, stable=True)
         self.vals,self.rows = vals[:,:self.t].contiguous(),rows.gather(1, at)[:,:self.t].contiguous()
 
@@ -106,15 +101,14 @@ def accuracy(self:Activations):
 # %% ../nbs/05a_activations.ipynb #4704c8e2
 @patch
 def to_df(self:Activations)->pd.DataFrame:
-    "One row a class: images, accuracy on them, the filter with the largest mean"
-    if self.labels.ndim > 1:
-        return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
+    "One row per class: images, accuracy on them, the filter with the largest mean"
+    if self.labels.ndim > 1: return pd.DataFrame(dict(name=self.vocab, marked=self.labels.gt(0).sum(0).tolist()))
     n,right = torch.bincount(self.labels, minlength=self.C),(self.preds == self.labels).float()
     hits = torch.zeros(self.C).index_add_(0, self.labels, right)
     best = class_means(self.features, self.labels, self.C).nan_to_num(-torch.inf).argmax(1)
     best = [b if i else None for b,i in zip(best.tolist(), n.tolist())]
-    return pd.DataFrame(
-        {'class':self.vocab, 'images':n.tolist(), 'accuracy':(hits/n).tolist(), 'strongest filter':pd.Series(best, dtype=object)})
+    cols = dict(images=n.tolist(), accuracy=(hits/n).tolist())
+    return pd.DataFrame({'class':self.vocab, **cols, 'strongest filter':pd.Series(best, dtype=object)})
 
 # %% ../nbs/05a_activations.ipynb #c24f94a4
 @patch
@@ -122,8 +116,7 @@ def plot(self:Activations, ax=None, order=None, **kw):
     "Mean feature of each filter on each class [C,K]; `order` [K] arranges the filters"
     m = class_means(self.features, class_numbers(self.labels), self.C)
     order = filter_order(m.nan_to_num(0)) if order is None else order
-    if ax is None:
-        ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
+    if ax is None: ax = plt.subplots(figsize=(min(10, max(4, self.K/6)), max(2, self.C/4)), layout='constrained')[1]
     im = ax.imshow(m[:,order], cmap='Greys', aspect='auto', **kw)
     ax.set(xlabel='filter', ylabel='class', title=f'mean feature, N={self.N}')
     ax.set_yticks(range(self.C), self.vocab, fontsize=7)
@@ -200,8 +193,7 @@ def show_top(self:Activations,
         ax.imshow(as_picture(imgs[img]), cmap='gray_r')
         ax.set(xticks=[], yticks=[]); ax.set_xlabel(f'{v:.2f}', fontsize=7)
         for o in ax.spines.values(): o.set_visible(False)
-    for i,k in enumerate(filters):
-        axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
+    for i,k in enumerate(filters): axs[i,0].set_title(titles[i] if titles else f'filter {k}', loc='left', fontsize=9)
     return axs
 
 # %% ../nbs/05a_activations.ipynb #qnt00001
@@ -238,18 +230,18 @@ def maps_quantiles(
     max_mb:float=512 # Room for the numbers, in MB; at least one filter's are kept
 )->Tensor: # [K] float32; [K,Q] for Q shares
     "Quantiles of the numbers in each filter's maps, exact, in as few passes as fit into `max_mb`; zeros come as +0"
-    qs,room,out,kept = np.asarray(q, dtype=float).reshape(-1),max_mb*2**18,[],None
-    if not len(qs) or not ((qs >= 0) & (qs <= 1)).all(): raise ValueError(f'q={q}: quantiles are numbers in [0,1]')
-    _place_of(qs, 1, method)
-    while kept is None or kept.first + kept.k < len(kept.sums):
-        was = kept
-        kept = _Kept(0, room) if was is None else _Kept(was.first+was.k,
-            room, max(1, min(len(was.sums)-was.first-was.k, int(room//was.n))))
+    ok = lambda q: np.size(q) and ((np.asarray(q, float) >= 0) & (np.asarray(q, float) <= 1)).all()
+    qs = np.asarray(check_number('q', q, ok, 'quantiles are numbers in [0,1]'), float).reshape(-1)
+    room = check_number('max_mb', max_mb, lambda m: m > 0, 'pass the room for the maps, in MB')*2**18
+    _place_of(qs, 1, method) # is there such a method?
+    out,first,n,sums = [],0,0,None
+    while sums is None or first < len(sums):
+        kept = _Kept(first, room, n and max(1, min(len(sums)-first, int(room//n))))
         each(kept.add)
-        if was and (kept.n != was.n or not torch.equal(kept.sums, was.sums)):
+        if n and (kept.n != n or not torch.equal(kept.sums, sums)):
             raise ValueError('the maps changed between two passes: the loader shuffles or augments at random, or can be read only once')
-        out.append(kept.ranked(_place_of(qs, kept.n, method)))
-        kept.parts = []
+        first,n,sums = first+kept.k,kept.n,kept.sums
+        out.append(kept.ranked(_place_of(qs, n, method)))
     return torch.cat(out)[:,0] if np.ndim(q)==0 else torch.cat(out)
 
 # %% ../nbs/05a_activations.ipynb #ad54b4a8
@@ -305,8 +297,7 @@ def _read_file(file):
         good = head.get('sha256') == _seal(ts, head)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as e:
         raise ValueError(f'{file}: damaged, or not a file of activations ({type(e).__name__}): collect again') from None
-    if not good:
-        raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
+    if not good: raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
     return ts,head
 
 # %% ../nbs/05a_activations.ipynb #9152f049
@@ -369,11 +360,11 @@ def _transforms(dl):
 def data_checksum(
     dl # Loader
 )->str: # 64 hexadecimal digits
-    "SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the first batch"
+    """SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the
+    first batch"""
     h = hashlib.sha256()
     with plain_data(dl) as dl:
-        if isinstance(dl, Iterator):
-            raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
+        if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
         files = isinstance(dl, FastaiDL) and isinstance(dl.dataset, (Datasets,TfmdLists)) and item_files(dl.dataset)
         if files: h.update(' '.join([_transforms(dl), *item_digests(dl.dataset)]).encode())
         for xs,y in islice(each_batch(dl), 1 if files else None):

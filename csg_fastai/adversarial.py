@@ -9,7 +9,7 @@ __all__ = ['ATTACKS', 'ImageModel', 'normalised_model', 'FoolModel', 'fool_model
            'OnePixelAttack', 'AttackTable']
 
 # %% ../nbs/10_adversarial.ipynb #0026744f
-import difflib, inspect, math, numbers, os, random
+import inspect, math, numbers, os, random
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from collections import ChainMap
@@ -21,12 +21,12 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.meta import delegates
-from functools import partial
 from scipy.optimize import differential_evolution
+from scipy.stats import binomtest
 from torch import nn, Tensor
-from .checks import check_range, check_whole, class_numbers
+from .checks import check_known, check_number, check_range, check_whole, class_numbers, did_you_mean
 from .data import TensorDL
-from .passes import bare_model, class_names, default_dl, feed, on_device, plain_data, split_batch, with_bar
+from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data, with_bar
 from .place import logits_of, untouched
 from .results import Measure
 
@@ -53,8 +53,7 @@ def _frozen(net):
 
 # %% ../nbs/10_adversarial.ipynb #ed30c634
 class ImageModel(nn.Module):
-    """A network behind its normalisation: images in `bounds` [B,ch,H,W] to class
-    scores [B,C], as in evaluation"""
+    "A network behind its normalisation: images in `bounds` [B,ch,H,W] to class scores [B,C], as in evaluation"
     def __init__(self,
         net:nn.Module, # Gives class scores [B,C]
         mean=0., # Taken off each channel
@@ -63,7 +62,7 @@ class ImageModel(nn.Module):
     ):
         super().__init__()
         p = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-        self.net,self.bounds,self.n_asked,self.training,self.dtype = (net, tuple(bounds),0,False,p.dtype)
+        self.net,self.bounds,self.n_asked,self.training,self.dtype = net,tuple(bounds),0,False,p.dtype
         for k,v in (('mean',mean),('std',std)):
             self.register_buffer(k, torch.as_tensor(v, dtype=torch.float32).reshape(1,-1,1,1).to(p.device))
     device = property(lambda self: self.mean.device)
@@ -117,15 +116,14 @@ def _pretrained_stats(net):
     return [[torch.tensor(c[k]).float() for k in ('mean','std')]
         for c in cfgs if c and c.get('mean') and c.get('std')][:1]
 
+# %% ../nbs/10_adversarial.ipynb #adv00002
 @patch
 def to_images(self:ImageModel, x):
-    """A batch as the loader gives it, as images in `bounds`; `ValueError` where
-    they lie outside"""
+    "A batch as the loader gives it, as images in `bounds`; `ValueError` where they lie outside"
     if self.mean.numel() not in (1,x.shape[1]) or self.std.numel() not in (1,x.shape[1]):
         raise ValueError(f'images of {x.shape[1]} channels, mean= and std= of {self.mean.numel()}: pass one number per channel')
     x,(lo,hi) = feed([x], self.device, torch.float32)[0]*self.std + self.mean, self.bounds
-    if not x.isfinite().all():
-        raise ValueError('the images hold NaN or infinity: check the loader')
+    if not x.isfinite().all(): raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
     raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: '
@@ -135,8 +133,7 @@ def to_images(self:ImageModel, x):
 def normalised_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader that normalises; None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
-    mean=None,
+    mean=None, # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->ImageModel: # Differentiable; shares the network's weights
@@ -149,16 +146,14 @@ def normalised_model(
 @contextmanager
 def _batches(dl):
     "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
-    with plain_data(dl) as dl: yield _each_batch(dl)
+    with plain_data(dl) as dl: yield _images_of(dl)
 
-def _each_batch(dl):
-    b = None
-    for b in dl:
-        xs,y = split_batch(b, getattr(dl, 'n_inp', 1))
-        if len(xs) != 1 or xs[0].ndim != 4:
-            raise ValueError('an attack needs one tensor of images [B,ch,H,W] a batch, and labels')
+def _images_of(dl):
+    y = None
+    for xs,y in each_batch(dl):
+        if len(xs) != 1 or xs[0].ndim != 4: raise ValueError('an attack needs one tensor of images [B,ch,H,W] per batch, and labels')
         yield xs[0],class_numbers(y)
-    if b is None: raise ValueError('the loader gives no batch: there is nothing to attack')
+    if y is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/10_adversarial.ipynb #6dea4bd2
 class _Grab(Callback):
@@ -167,46 +162,38 @@ class _Grab(Callback):
     def after_pred(self): self.scores.append(logits_of(self.pred).detach().float().cpu())
 
 def _own_scores(learn, net, dl):
-    """Class scores of the loader's batches by the Learner's own validation, or
-    by the bare network"""
-    with plain_data(dl) as dl, untouched(net):
-        if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
-            with on_device(net, dl.device), learn.no_bar(), learn.no_logging():
-                learn.validate(dl=dl, cbs=(g := _Grab()))
-            return torch.cat(g.scores)
-        p = next(net.parameters(), torch.zeros(()))
-        return torch.cat([logits_of(net(*feed([x], p.device, p.dtype))).float().cpu() for x,_ in _each_batch(dl)])
+    "Class scores of the loader's batches by the Learner's own validation, or by the bare network"
+    if isinstance(learn, Learner) and isinstance(dl, TfmdDL):
+        with plain_data(dl) as dl, untouched(net), on_device(net, dl.device), learn.no_bar(), learn.no_logging():
+            learn.validate(dl=dl, cbs=(g := _Grab()))
+        return torch.cat(g.scores)
+    with evaluating(net, dl) as (net,batches):
+        return torch.cat([logits_of(net(*xs)).float().cpu() for xs,_ in batches()])
 
 # %% ../nbs/10_adversarial.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):
-    """A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are
-    those of the clean images of `dl`"""
+    "A Foolbox model made from an `ImageModel`; `labels` and `preds` [N] are those of the clean images of `dl`"
     def __init__(self, image_model, dl, vocab, labels, preds):
         super().__init__(image_model, bounds=image_model.bounds, device=image_model.device)
-        self.image_model,self.dl,self.vocab,self.labels,self.preds = (image_model, dl,vocab,labels,preds)
+        self.image_model,self.dl,self.vocab,self.labels,self.preds = image_model,dl,vocab,labels,preds
     accuracy = property(lambda self: (self.preds == self.labels).float().mean().item(), doc="On the clean images")
 
 def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
-    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max():
-        return z.argmax(1)
+    if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max(): return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
-    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by '
-                     'learn.validate(): something besides the loader '
-                     'and the network (a callback?) changes images or scores: '
-                     'make it part of the network')
+    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
+                     'and the network (a callback?) changes images or scores: make it part of the network')
 
 # %% ../nbs/10_adversarial.ipynb #ef84684b
 def fool_model(
     learn, # Learner, or a network that gives class scores [B,C]
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
-    mean=None,
+    mean=None, # Per-channel mean taken off the images; None: found in loader, data set or network, else 0
     std=None, # Per-channel standard deviation; None: likewise, or 1
     bounds:tuple=None # Least and greatest value of a pixel before normalisation; None: (0,1)
 )->FoolModel: # Takes images in `bounds`
-    """A Foolbox model of `learn`; `ValueError` unless its scores on the clean
-    images are those of `learn.validate()`"""
+    "A Foolbox model of `learn`; `ValueError` unless its scores on the clean images are those of `learn.validate()`"
     if isinstance(learn, FoolModel): learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
     m,dl = normalised_model(learn, dl, mean, std, bounds),default_dl(learn, dl)
     try:
@@ -243,14 +230,12 @@ def _norm_of(atk):
 def distance(
     clean:Tensor, # [N,ch,H,W]
     adv:Tensor, # The same shape
-    # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
-    norm:str='L∞'
+    norm:str='L∞' # 'L∞', 'L2', 'L1', 'values' (that differ) or 'pixels' (that differ in any channel)
 )->Tensor: # [N]
     "How far each image was moved"
     if clean.shape != adv.shape: raise ValueError(f'clean images {tuple(clean.shape)} and attacked ones {tuple(adv.shape)}: one of each')
-    if norm == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     orders = {v:k for k,v in _NORMS.items()}
-    if norm not in orders: raise ValueError(f'norm={norm!r}: use one of {", ".join(orders)}, pixels')
+    if check_known(norm, [*orders,'pixels'], 'norm') == 'pixels': return (adv != clean).any(1).flatten(1).sum(1).float()
     d = adv-clean if clean.is_floating_point() else adv.float()-clean.float() # grey levels don't wrap around
     return torch.linalg.vector_norm(d.flatten(1), orders[norm], dim=1)
 
@@ -283,17 +268,16 @@ def draw_targets(
     seed:int=0
 )->Tensor: # Class numbers [N], none of them the label
     "A random other class for each image (App. I)"
-    if C < 2:
-        raise ValueError('one class has no other class to aim at: use targeted=False')
+    if C < 2: raise ValueError('one class has no other class to aim at: use targeted=False')
     y = class_numbers(labels)
     if len(y): check_range(y, C)
-    return (y + torch.randint(1, C, y.shape, generator=torch.Generator().manual_seed(check_whole('seed', seed))).to(y)) % C
+    g = torch.Generator().manual_seed(check_whole('seed', seed))
+    return (y + torch.randint(1, C, y.shape, generator=g).to(y)) % C
 
 # %% ../nbs/10_adversarial.ipynb #2ea95586
 @dataclass
 class AttackResult(Measure):
-    """The images attacked, all of them classified right before, and what came
-    out; on the CPU, in the loader's order"""
+    "The images attacked, all of them classified right before, and what came out; on the CPU, in the loader's order"
     clean:Tensor # Images in `bounds` [N,ch,H,W]
     adv:Tensor # What the attack made of them; the clean image where it found nothing
     labels:Tensor # [N]
@@ -312,8 +296,7 @@ class AttackResult(Measure):
     right:int=None # How many of them were classified right
     seed:int=0
     settings:str='' # The attack and its parameters
-    # bool [N]: the attack gave an all-zero image, here replaced by the clean one
-    fallback:Tensor=None
+    fallback:Tensor=None # bool [N]: the attack gave an all-zero image, here replaced by the clean one
 
 # %% ../nbs/10_adversarial.ipynb #f2cf75ef
 @patch
@@ -352,8 +335,7 @@ def accuracy(self:AttackResult):
     return self.right/self.seen
 @patch(as_prop=True)
 def robust_accuracy(self:AttackResult):
-    """Share of the loader's images classified right and not fooled (of the attacked
-    ones' share where not all were)"""
+    "Share of the loader's images classified right and not fooled (of the attacked ones' share where not all were)"
     return self.accuracy*(1 - self.success_rate)
 
 def wilson(
@@ -361,17 +343,12 @@ def wilson(
     n:int # Tries
 )->tuple: # Ends of the interval; NaN without tries
     "95 % interval for a share by Wilson's score"
-    if not 0 <= k <= n: raise ValueError(f'{k} hits in {n} tries: pass 0 <= k <= n')
-    if not n: return math.nan,math.nan
-    p,z = k/n,1.959964
-    mid,half = p + z*z/(2*n), z*math.sqrt(p*(1-p)/n + z*z/(4*n*n))
-    return tuple(min(1., max(0., (mid+s*half)/(1+z*z/n))) for s in (-1,1))
+    return tuple(map(float, binomtest(k, n).proportion_ci(method='wilson'))) if n else (math.nan, math.nan)
 
 # %% ../nbs/10_adversarial.ipynb #a080b6a5
 @patch
 def to_df(self:AttackResult)->pd.DataFrame:
-    """One row: what was done, the share fooled with its interval, distance (median
-    of those fooled), queries (mean)"""
+    "One row: what was done, the share fooled with its interval, distance (median of those fooled), queries (mean)"
     n,k = len(self),int(self.success.sum())
     lo,hi = wilson(k, n)
     far = self.distances()[self.success].median().item() if k else math.nan
@@ -414,15 +391,13 @@ def plot(self:AttackResult,
         col[0].set_title(self._name(self.labels[i]), fontsize=9, parse_math=False)
         col[2].set_title(self._name(self.adv_preds[i]), fontsize=9, parse_math=False,
                          color='tab:red' if self.success[i] else 'k')
-    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')):
-        a.set_ylabel(t, fontsize=9)
+    for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')): a.set_ylabel(t, fontsize=9)
     eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}', ', at a random class' if self.targeted else '')
     axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: {self.success_rate:.0%} of {len(self)} fooled', fontsize=10)
     return axs
 
 @patch
-def _name(self:AttackResult, c):
-    return str(self.vocab[int(c)]) if self.vocab else str(int(c))
+def _name(self:AttackResult, c): return str(self.vocab[int(c)]) if self.vocab else str(int(c))
 
 # %% ../nbs/10_adversarial.ipynb #600dbdf7
 def _fgsm(targeted):
@@ -441,8 +416,7 @@ def _maker(cls):
 
 # %% ../nbs/10_adversarial.ipynb #06fdafe9
 class _Goal:
-    """What an attack wants: that the class is no more `cls` [N], or, targeted,
-    that it becomes `cls`"""
+    "What an attack wants: that the class is no more `cls` [N], or, targeted, that it becomes `cls`"
     def __init__(self, criterion):
         self.targeted = hasattr(criterion, 'target_classes')
         self.cls = (criterion.target_classes if self.targeted else criterion.labels).raw
@@ -452,16 +426,14 @@ class _Goal:
         kind = (fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification)
         return kind(self.cls[i])
     def score(self, z, i):
-        """What the attack lowers: the probability of the label, or minus that of
-        the target"""
+        "What the attack lowers: the probability of the label, or minus that of the target"
         p = z.softmax(1).gather(1, self.cls[i][:,None])[:,0]
         return -p if self.targeted else p
 
 # %% ../nbs/10_adversarial.ipynb #24d0f8f7
 @delegates(but='stepsize')
 class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
-    """Foolbox's C&W with one step size after the other for the images not yet
-    broken; unbroken ones stay unchanged"""
+    "Foolbox's C&W with one step size after the other for the images not yet broken; unbroken ones stay unchanged"
     def __init__(self,
         stepsizes=(.01,.1), # Of Adam, in the space of arctanh; the first is Foolbox's
         steps:int=100, # Optimisation steps for each constant (App. I)
@@ -480,8 +452,7 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         for self.stepsize in self.stepsizes:
             if not len(left): break
             n,out = asked(),super().run(model, x[left], goal.of(left), **kw)
-            with torch.no_grad():
-                ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
+            with torch.no_grad(): ok = goal.hit(model(out), left) & ~_is_fallback(x[left], out)
             self.queries[left.cpu()] += (asked()-n)//len(left)
             adv[left[ok]],left = out[ok],left[~ok]
         return restore(ep.astensor(adv))
@@ -507,31 +478,24 @@ def make_attack(
 
 def _unknown(name):
     "What to say of an attack that isn't in `ATTACKS`"
-    like,low = partial(difflib.get_close_matches, n=1),str(name).lower()
-    theirs = [k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
-    exact = [low]*(low in ATTACKS) or [f'foolbox.attacks.{name}()']*(name in theirs)
-    close = exact or like(low, ATTACKS) or [f'foolbox.attacks.{o}()' for o in like(str(name), theirs)]
-    mean = f' (did you mean {close[0]}?)' if close else ''
-    return f'unknown attack {name!r}{mean}: use one of {", ".join(ATTACKS)}, or an attack object of Foolbox'
+    low,theirs = str(name).lower(),[k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
+    ours = (low in ATTACKS or name not in theirs) and did_you_mean(low, ATTACKS)
+    return (f'unknown attack {name!r}{ours or did_you_mean(name, theirs)}: use one of {", ".join(ATTACKS)}, or an attack object '
+            'of Foolbox (foolbox.attacks.NAME())')
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
 def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
-    """Numbers of the images to attack: all that are classified right, `n` of
-    them, or `per_class` of each class"""
+    "Numbers of the images to attack: all that are classified right, `n` of them, or `per_class` of each class"
     ok,g = (preds == labels).nonzero().flatten(),torch.Generator().manual_seed(seed)
-    if not len(ok):
-        raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
+    if not len(ok): raise ValueError('no image is classified right, so there is nothing to attack: check the labels')
     if n is None and per_class is None: return ok
     if n is not None and per_class is not None: raise ValueError('n= and per_class=: pass one of them')
-    pick = lambda at,k,what: at[torch.randperm(len(at), generator=g)[:_enough(k, len(at), what)]]
-    if per_class is None: return pick(ok, n, '').sort().values
+    def pick(at, k, what=''):
+        if check_whole('n or per_class', k, 1) > len(at):
+            raise ValueError(f'{k} images{what} asked for, but only {len(at)} are classified right: ask for fewer')
+        return at[torch.randperm(len(at), generator=g)[:k]]
+    if per_class is None: return pick(ok, n).sort().values
     return torch.cat([pick(ok[labels[ok] == c], per_class, f' of class {v}') for c,v in enumerate(vocab)]).sort().values
-
-def _enough(k, have, what):
-    check_whole('n or per_class', k, 1)
-    if k > have:
-        raise ValueError(f'{k} images{what} asked for, but only {have} are classified right: ask for fewer')
-    return k
 
 # %% ../nbs/10_adversarial.ipynb #6cbe8d28
 def _collect_images(fm, index):
@@ -547,8 +511,7 @@ def _collect_images(fm, index):
 # %% ../nbs/10_adversarial.ipynb #4db795a0
 @contextmanager
 def _seeded(*seed, device=None):
-    """All global random numbers from `seed`; they go on afterwards as if nothing
-    had been drawn"""
+    "All global random numbers from `seed`; they go on afterwards as if nothing had been drawn"
     s = int(np.random.SeedSequence(seed).generate_state(1)[0])
     py,npy,cuda = (random.getstate(),np.random.get_state(), device is not None and device.type == 'cuda')
     try:
@@ -587,8 +550,7 @@ def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
 def _predict(m, x, bs):
-    """Classes of images in `bounds`, by the bare network and not through the
-    attack's model"""
+    "Classes of images in `bounds`, by the bare network and not through the attack's model"
     with untouched(m.net):
         norm = lambda o: ((o.to(m.device)-m.mean)/m.std).to(m.dtype)
         return torch.cat([logits_of(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
@@ -599,10 +561,9 @@ def _set_up(attack, targeted, eps, kw, seed, bs):
     "The Foolbox attack, whether it has targets, its eps and its name"
     if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
     check_whole('seed', seed); check_whole('bs', bs, 1)
-    if targeted not in (None,True,False): raise ValueError(f'targeted={targeted!r}: pass True, False or None')
-    if np.ndim(eps): raise ValueError(f'eps={eps}: attack takes one distance, attack_curve several')
-    if eps is not None and not (isinstance(eps, (numbers.Real,Tensor)) and 0 <= eps < math.inf):
-        raise ValueError(f'eps={eps!r}: pass a distance of at least 0')
+    check_number('targeted', targeted, lambda t: t in (None,True,False), 'pass True, False or None')
+    if eps is not None: check_number('eps',
+        eps, lambda e: 0 <= e < math.inf, 'pass one distance of at least 0 (attack_curve takes several)')
     if not isinstance(attack, fb.Attack):
         atk,(_,e,t) = make_attack(attack, targeted, **kw),ATTACKS[attack]
         if getattr(atk, 'per_image', False) and 'seed' not in kw: atk.seed = seed
@@ -612,37 +573,28 @@ def _set_up(attack, targeted, eps, kw, seed, bs):
     if eps is None and not _is_minimal(attack): raise ValueError(f'{name} needs a limit: pass eps=')
     return attack,bool(targeted),eps,name,False
 
-def _check_eps(atk, eps, lo, hi):
-    "Refuse a distance in grey levels where pixels end at 1"
-    if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
-        raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
-
 # %% ../nbs/10_adversarial.ipynb #6c59b384
 def attack(
     learn, # Learner, network, or what `fool_model` gave
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
     # Largest distance on the scale of `bounds`; None: the paper's (0.031 of the bounds' width for fgsm
-    # and pgd, else no limit)
-    eps:float=None,
-    # Aim at a random other class? None: as in the paper's tables; Foolbox's own
-    # objects: no
-    targeted:bool=None,
-    # Attack so many images, drawn from those classified right; None: all of them
-    n:int=None,
+    eps:float=None, # and pgd, else no limit)
+    targeted:bool=None, # Aim at a random other class? None: as in the paper's tables; Foolbox's own objects: no
+    n:int=None, # Attack so many images, drawn from those classified right; None: all of them
     per_class:int=None, # So many of each class instead
     seed:int=0, # Of targets, choice of images and the attack
     bs:int=256, # Images in a batch
     mean=None, std=None, bounds:tuple=None, # As in `fool_model`
     **kw # Parameters of the attack: `steps`, `restarts`, ...
 )->AttackResult:
-    """Attack the images that the network classifies right, and judge what comes
-    back by `is_success`"""
+    "Attack the images that the network classifies right, and judge what comes back by `is_success`"
     atk,targeted,eps,name,papers = _set_up(attack, targeted, eps, kw, seed, bs)
     fm = _fooled(learn, dl, mean, std, bounds)
     lo,hi = fm.image_model.bounds
     if papers and eps is not None: eps = eps*(hi-lo)
-    _check_eps(atk, eps, lo, hi)
+    if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
+        raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
     index = _choose(fm.labels, fm.preds, fm.vocab, n, per_class, seed)
     t = (draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1))
     x,y,t = _collect_images(fm, index),fm.labels[index],t[index]
@@ -673,8 +625,7 @@ class AttackCurve(Measure):
     targeted:bool=False
     def to_df(self): return pd.DataFrame({'ε':self.epsilons, **self.rates})
     def at(self, share:float=.5):
-        """ε at which each attack fools this share of the images, interpolated; NaN
-        where it never does"""
+        "ε at which each attack fools this share of the images, interpolated; NaN where it never does"
         return {k:_crossing(self.epsilons, v, share) for k,v in self.rates.items()}
 
 def _crossing(xs, ys, share):
@@ -688,8 +639,7 @@ def _crossing(xs, ys, share):
 def plot(self:AttackCurve, ax=None, label='', **kw):
     "A line for each attack"
     ax = ax or plt.subplots(figsize=(5, 3), layout='constrained')[1]
-    for k,v in self.rates.items():
-        ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
+    for k,v in self.rates.items(): ax.plot(self.epsilons, v, marker='o', ms=3, label=f'{k}{label}', **kw)
     ax.set(xlabel='ε (largest change of a pixel)', ylabel='fooled', ylim=(-.03,1.03))
     ax.set_title(f'{self.N} images, {"a random class" if self.targeted else "any wrong class"}', fontsize=10)
     for o in ax.legend(fontsize=8).get_texts(): o.set_parse_math(False)
@@ -715,8 +665,7 @@ def attack_curve(
 
 # %% ../nbs/10_adversarial.ipynb #dfa79b7c
 class BlackBoxAttack(MinimizationAttack):
-    """Base of attacks that ask for probabilities alone: many images at once,
-    each with its own random numbers (PyTorch)"""
+    "Base of attacks that ask for probabilities alone: many images at once, each with its own random numbers (PyTorch)"
     distance,per_image = Pixels(),True
     def __init__(self,
         seed:int=0, # Image i draws from the seed (seed, i)
@@ -741,8 +690,7 @@ class BlackBoxAttack(MinimizationAttack):
 # %% ../nbs/10_adversarial.ipynb #031b6208
 @patch
 def ask(self:BlackBoxAttack, x, i):
-    """Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images
-    number `i` [n]"""
+    "Scores and hits [n] of the candidates `x` [n,ch,H,W] made from the images number `i` [n]"
     with torch.no_grad(): z = torch.cat([self.model(o) for o in x.split(self.bs)])
     return self.goal.score(z, i),self.goal.hit(z, i)
 
@@ -759,23 +707,19 @@ def set_pixel(
 # %% ../nbs/10_adversarial.ipynb #c465f76f
 @delegates()
 class SinglePixelAttack(BlackBoxAttack):
-    """Sets one pixel after the other, in random order, to the least and the greatest
-    value, until the network errs"""
+    "Sets one pixel after the other, in random order, to the least and the greatest value, until the network errs"
     def __init__(self,
         max_pixels:int=1000, # Pixels to try
         values:int=2, # Values to try for each, evenly from the least to the greatest
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if max_pixels < 1 or values < 2:
-            raise ValueError(f'max_pixels={max_pixels}, values={values}: at least 1 and 2')
-        self.max_pixels,self.values = max_pixels,values
+        self.max_pixels,self.values = check_whole('max_pixels', max_pixels, 1),check_whole('values', values, 2)
 
 # %% ../nbs/10_adversarial.ipynb #b93ea30c
 @patch
 def search(self:SinglePixelAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     n,adv,k = x.shape[2]*x.shape[3],x.clone(),0
     order = torch.tensor(np.stack([r.permutation(n)[:self.max_pixels] for r in self.rngs]), device=x.device)
     vals,total = torch.linspace(*self.model.bounds, self.values, device=x.device),order.shape[1]*self.values
@@ -810,8 +754,7 @@ def cyclic(
 # %% ../nbs/10_adversarial.ipynb #d73d9fe6
 @delegates()
 class LocalSearchAttack(BlackBoxAttack):
-    """Probes pixels with an impossible value, perturbs those that answer most,
-    goes on in their neighbourhood"""
+    "Probes pixels with an impossible value, perturbs those that answer most, goes on in their neighbourhood"
     def __init__(self,
         r:float=1.5, # Factor of the cyclic perturbation, 0..2
         p:float=10., # Value of a probed pixel, where the pixels span -1/2..1/2
@@ -825,17 +768,14 @@ class LocalSearchAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if pick not in ('high','low'):
-            raise ValueError(f"pick={pick!r}: use 'high' or 'low'")
-        if not 0 <= r <= 2:
-            raise ValueError(f'r={r}: the cyclic perturbation needs a factor from 0 to 2')
+        check_known(pick, ('high','low'),
+            'pick'); check_number('r', r, lambda r: 0 <= r <= 2, 'the cyclic perturbation needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/10_adversarial.ipynb #7b51aabb
 @patch
 def search(self:LocalSearchAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     (lo,hi),N,n = self.model.bounds,len(x),x.shape[2]*x.shape[3]
     self.mid,self.span = (lo+hi)/2,hi-lo
     z,moved = ((x-self.mid)/self.span).flatten(2),torch.zeros(N, n, dtype=torch.bool, device=x.device)
@@ -862,8 +802,7 @@ def _first(self:LocalSearchAttack, N, n):
 
 @patch
 def _draw(self:LocalSearchAttack, near, live):
-    """Up to `probes` of the marked pixels of each live image in random order:
-    places [L,q], and which of them count"""
+    "Up to `probes` of the marked pixels of each live image in random order: places [L,q], and which of them count"
     u = torch.tensor(np.stack([self.rngs[i].random(near.shape[1]) for i in live.tolist()])).to(near.device)
     u,at = torch.where(near[live], u, 2.).sort(1)
     q = min(self.probes, int(near[live].sum(1).max()))
@@ -872,8 +811,7 @@ def _draw(self:LocalSearchAttack, near, live):
 # %% ../nbs/10_adversarial.ipynb #aea804a9
 @patch
 def _best(self:LocalSearchAttack, z, live, at, ok, shape):
-    """Marks [L,n] of the `t` pixels of each live image with the most telling
-    probes; of equals the first"""
+    "Marks [L,n] of the `t` pixels of each live image with the most telling probes; of equals the first"
     (row,col),sign,score = ok.nonzero(as_tuple=True),1 if self.pick == 'high' else -1,[]
     for r,c in zip(row.split(self.bs), col.split(self.bs)):
         i,a = live[r],at[r,c]
@@ -888,8 +826,7 @@ def _best(self:LocalSearchAttack, z, live, at, ok, shape):
 # %% ../nbs/10_adversarial.ipynb #b46ac3d7
 @patch
 def _move(self:LocalSearchAttack, x, z, moved, near, live, best):
-    """Perturb the marked pixels for good, mark their neighbourhood; gives the
-    images that are not fooled yet"""
+    "Perturb the marked pixels for good, mark their neighbourhood; gives the images that are not fooled yet"
     mark = best.bool()
     z[live] = torch.where(mark[:,None], cyclic(self.r, z[live]), z[live])
     moved[live] |= mark
@@ -915,16 +852,14 @@ class OnePixelAttack(BlackBoxAttack):
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        if popsize < 5 or maxiter < 0:
-            raise ValueError(f'popsize={popsize}, maxiter={maxiter}: at least 5 and 0')
+        check_whole('popsize', popsize, 5); check_whole('maxiter', maxiter)
         self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
             maxiter,popsize,recombination,mutation,strategy)
 
 # %% ../nbs/10_adversarial.ipynb #b909478c
 @patch
 def _start(self:OnePixelAttack, rng, shape):
-    """First candidates [popsize,2+ch]: places uniform, colours normal around
-    the middle and clipped"""
+    "First candidates [popsize,2+ch]: places uniform, colours normal around the middle and clipped"
     (lo,hi),(ch,H,W) = self.model.bounds,shape
     yx = rng.random((self.popsize, 2))*[H,W]
     return np.hstack([yx, rng.normal((lo+hi)/2, (hi-lo)/2, (self.popsize, ch)).clip(lo, hi)])
@@ -960,8 +895,7 @@ def _evolve(self:OnePixelAttack, x, adv, i):
 # %% ../nbs/10_adversarial.ipynb #291dd828
 @patch
 def search(self:OnePixelAttack, x, live):
-    """Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those
-    to attack"""
+    "Attacked copies of the images [N,ch,H,W]; `live` are the numbers of those to attack"
     adv = x.clone()
     for i in live.tolist(): self._evolve(x, adv, i)
     return adv

@@ -10,19 +10,20 @@ __all__ = ['find_conv', 'filter_weights', 'filter_cosine', 'random_share', 'rand
            'subspace_energy', 'EnergyCurve', 'energy_curve', 'Centres', 'kmeans_centres']
 
 # %% ../nbs/08_correlation.ipynb #8b00a0ce
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from dataclasses import dataclass
 from fastcore.basics import patch
+from matplotlib.patches import Rectangle
 from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import eigsh
 from scipy.special import betainc, gammaln
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-import math, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from torch import Tensor, nn
-from .checks import check_features, check_number, check_whole, real_tensor
+from .checks import check_features, check_gate, check_number, check_whole, class_means, finite_tensor, real_tensor
 from .gate import plain
-from .passes import bare_model, default_dl, feed, first_images, fit_labels, sweep_maps
+from .passes import bare_model, default_dl, feed, first_images, fit_labels, some_images, sweep_maps
 from .place import ancestors, find_place, has_weights, made_by, trace, untouched
 from .results import Measure
 
@@ -40,86 +41,49 @@ def _conv_op(ops, key, K):
         key = (min if 'mul' in ops[i].name else max)(ins, key=lambda k: _depth(ops, k))
     return ops[i] if i is not None else None
 
-# %% ../nbs/08_correlation.ipynb #ad59ee46
-def _two(model, xb):
-    "Two images of `xb`, on the model's device and in its precision"
-    w = next(model.parameters())
-    return tuple(o[:2] if isinstance(o, Tensor)
-        else o for o in feed(xb if isinstance(xb, (tuple,list)) else (xb,), w.device, w.dtype))
-
-def _place(model, layer, xb):
-    "Where the gate sits, and two images to run the model with: noise if `xb` is None"
-    if xb is not None: return find_place(model, xs := _two(model, xb), layer), xs
-    conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    if conv is None:
-        raise ValueError('the model has no convolution, so there are no filters to compare')
-    for px in (64, 32, 224):
-        x = torch.randn(2, conv.in_channels, px, px, generator=torch.Generator().manual_seed(0)).to(conv.weight)
-        try: return find_place(model, x, layer), x
-        except (RuntimeError, AssertionError): continue
-    raise ValueError("images of 64, 32 and 224 pixels don't fit this model: pass xb=, a batch of its images")
-
-# %% ../nbs/08_correlation.ipynb #1a0d55a9
-def _net(o):
-    "The network of a model or Learner, or a `ValueError`"
-    net = bare_model(o)
-    if isinstance(net, nn.Module): return net
-    raise ValueError(f'model is a {type(o).__name__}: pass a network (nn.Module) or a Learner')
-
-def _modules_of(model, tr, key):
-    "Names of the convolutions that returned the value `key`"
-    mods = dict(model.named_modules())
-    return [n for n,w,_,k in tr.mods if w=='out' and k==key and isinstance(mods[n], nn.Conv2d)]
-
 # %% ../nbs/08_correlation.ipynb #2620b366
 def find_conv(
     model:nn.Module, # Learner, or any CNN that gives class scores
     layer=None, # Whose map is gated: name, module or `Place`; None: found
     xb=None # Batch of the model's images, or tuple of its inputs; None: made-up ones
 )->str: # Name of the convolution; in a residual block the last of the residual branch
-    """The convolution whose output channels are the gated map's; `ValueError`
-    where there is none"""
-    place, xs = _place(model := _net(model), layer, xb)
-    with untouched(model): tr = trace(model, _two(model, xs))
-    key = next(k for n,w,_,k in tr.mods if n==place.name and w==place.when)
-    op = _conv_op(tr.ops, key, place.K)
-    found = _modules_of(model, tr, op.outs[0]) if op else []
+    "The convolution whose output channels are the gated map's; `ValueError` where there is none"
+    model = bare_model(model)
+    convs = [n for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    if not convs: raise ValueError('the model has no convolution, so there are no filters to compare')
+    xb,w = some_images(model) if xb is None else xb, next(model.parameters())
+    xs = feed([x[:2] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb, (tuple,list)) else (xb,))],
+        w.device, w.dtype)
+    place = find_place(model, xs, layer)
+    with untouched(model): tr = trace(model, xs)
+    op = _conv_op(tr.ops, next(k for n,w,_,k in tr.mods if n==place.name and w==place.when), place.K)
+    found = [n for n,w,_,k in tr.mods if op and w=='out' and k==op.outs[0] and n in convs]
     if found: return found[-1]
-    raise ValueError(f'the {place.K} channels of `{place.name}` are not those of one '
-                     'convolution (joined, shuffled '
-                     "or mixed since): name a layer that ends in a "
-                     "convolution (layer='NAME')")
+    raise ValueError(f'the {place.K} channels of `{place.name}` are not those of one convolution (joined, shuffled or mixed '
+                     "since): name a layer that ends in a convolution (layer='NAME')")
 
 # %% ../nbs/08_correlation.ipynb #aa3a6112
 def _dense(conv):
-    """Weights of `conv` over all input channels [K,in,kh,kw]; zero where a group
-    doesn't read"""
+    "Weights of `conv` over all input channels [K,in,kh,kw]; zero where a group doesn't read"
     w,g = conv.weight.detach(),conv.groups
     if g==1: return w
-    (K,n),out = w.shape[:2],w.new_zeros(conv.out_channels, conv.in_channels, *w.shape[2:])
-    for i in range(g):
-        rows = slice(i*K//g, (i+1)*K//g)
-        out[rows, i*n:(i+1)*n] = w[rows]
-    return out
+    return torch.einsum('gkihw,gj->gkjihw', w.unflatten(0, (g,-1)), torch.eye(g).to(w)).flatten(2, 3).flatten(0, 1)
 
 def filter_weights(
     model:nn.Module, # Learner, or any CNN that gives class scores
     layer=None, # Whose map is gated: name, module or `Place`; None: found
     xb=None # Batch of the model's images; None: made-up ones
 )->Tensor: # Weights [K,in,kh,kw], a copy in the model's precision
-    """Filters of the convolution that makes the gated map (`find_conv`); `ValueError`
-    where there is none"""
-    return _dense(_net(model).get_submodule(find_conv(model, layer, xb))).clone()
+    "Filters of the convolution that makes the gated map (`find_conv`); `ValueError` where there is none"
+    return _dense(bare_model(model).get_submodule(find_conv(model, layer, xb))).clone()
 
 # %% ../nbs/08_correlation.ipynb #a2a64589
 def _rows(W):
     "Filters [K,d] in 64 bits, checked"
     W = real_tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
-    if W.ndim < 2 or not W.numel():
-        raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
+    if W.ndim < 2 or not W.numel(): raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
     W = W.flatten(1).double()
-    bad = (~W.isfinite().all(1)).nonzero().flatten().tolist()
-    if bad:
+    if bad := (~W.isfinite().all(1)).nonzero().flatten().tolist():
         raise ValueError(f'weights of filter {bad[0]} are NaN or infinite: check the training')
     return W
 
@@ -132,8 +96,7 @@ def filter_cosine(
     W:Tensor, # Filters [K,in,kh,kw] or [K,d]
     signed:bool=False # Keep the sign?
 )->Tensor: # [K,K], float32, zero diagonal; rows of zero filters are 0
-    """Cosine between any two filters, |cos| by default (Sec. 4.3); `ValueError`
-    for NaN or infinite weights"""
+    "Cosine between any two filters, |cos| by default (Sec. 4.3); `ValueError` for NaN or infinite weights"
     w = _unit(_rows(W))
     C = (w@w.T).clamp(-1, 1).fill_diagonal_(0).float()
     return C if signed else C.abs()
@@ -146,8 +109,7 @@ def random_share(
     s=.1, # Threshold or array of thresholds
     signed:bool=False # Of the cosine, or of its size?
 ): # Probability, as `s` in shape
-    """P(|cos| >= s), or P(cos >= s), of two random directions in d dimensions:
-    r_s of unrelated filters"""
+    "P(|cos| >= s), or P(cos >= s), of two random directions in d dimensions: r_s of unrelated filters"
     _whole_d(d)
     s = np.asarray(s, float)
     p = betainc((d-1)/2, .5, 1 - s.clip(-1, 1)**2)
@@ -164,13 +126,9 @@ def random_mean(
 # %% ../nbs/08_correlation.ipynb #3ac42940
 def _check_corr(corr):
     "A square matrix of at least two filters, finite"
-    corr = real_tensor(corr, 'correlations', '[K,K]').float()
-    if corr.ndim!=2 or corr.shape[0]!=corr.shape[1]:
-        raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass [K,K], from filter_cosine')
-    if len(corr) < 2:
-        raise ValueError('one filter has no other to be correlated with: pass at least two')
-    if not corr.isfinite().all():
-        raise ValueError('correlations hold NaN or infinite values: use filter_cosine')
+    corr = finite_tensor(corr, 'correlations', (2,)).float()
+    if not 2 <= len(corr) == corr.shape[1]: raise ValueError(
+        f'correlations have shape {tuple(corr.shape)}: pass [K,K] of at least two filters, for one has no other to be correlated with')
     return corr
 
 def _off(corr): return corr[~torch.eye(len(corr), dtype=bool, device=corr.device)]
@@ -179,8 +137,7 @@ def r_s(
     corr:Tensor, # Correlations [K,K]; the diagonal is not looked at
     s:float=.1 # Threshold, met where corr >= s
 )->float: # In [0,1]
-    """Share of pairs of different filters that are correlated (Sec. 4.3, `Filter
-    Redundancy`)"""
+    "Share of pairs of different filters that are correlated (Sec. 4.3, `Filter Redundancy`)"
     check_number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
     return (_off(_check_corr(corr)) >= s).float().mean().item()
 
@@ -213,8 +170,7 @@ def r_curve(
 @patch
 def plot(self:RCurve, ax=None, label=None, color=None):
     "Draw the curve, and that of unrelated filters as a dotted line"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(4.5, 2.8), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(4.5, 2.8), layout='constrained')[1]
     line = ax.plot(self.s, self.share, color=color, label=label)[0]
     if self.random is not None: ax.plot(self.s, self.random, ':', color='k', lw=1)
     ax.set(xlabel='threshold $s$', ylabel='$r_s$', ylim=(0, 1.02))
@@ -222,41 +178,20 @@ def plot(self:RCurve, ax=None, label=None, color=None):
     return ax
 
 # %% ../nbs/08_correlation.ipynb #19dcb3d8
-def _class_means(features, labels, C):
-    """Mean feature of each class [C,K]; 0 for a class without images, and the
-    number of images [C]"""
-    hot = F.one_hot(labels, C).double()
-    n = hot.sum(0)
-    return hot.T @ features.double() / n.clamp(min=1)[:,None], n
-
 def top_filters(
     features:Tensor, # Pooled features [N,K]
     labels:Tensor, # Class numbers [N]
     m1:int, # Filters of each class, 1 to K
     n_classes:int=None # None: the largest label + 1
-    # Groups A_c [C,K], True for the m1 filters; no True for a class without images, or whose
-    # images excite no filter
-)->Tensor:
+)->Tensor: # Groups A_c [C,K], True for the m1 filters; none for a class without images, or whose images excite no filter
     "The filters that each class activates most (Sec. 4.3)"
-    features,labels,C = check_features(features, labels, n_classes)
-    K = features.shape[1]
-    if m1 not in range(1, K+1):
-        raise ValueError(f'm1={m1}: a class can have 1 to K={K} filters, a whole number')
-    mean,n = _class_means(features, labels, C)
+    mean = class_means(features, labels, n_classes).nan_to_num(0)
+    check_number('m1', m1,
+        lambda m: m in range(1, mean.shape[1]+1), f'a class can have 1 to K={mean.shape[1]} filters, a whole number')
     best = mean.argsort(dim=1, descending=True, stable=True)[:,:m1]
-    return torch.zeros(C, K, dtype=bool, device=mean.device).scatter_(1,
-            best, True) & ((n>0) & (mean!=0).any(1))[:,None]
+    return torch.zeros_like(mean, dtype=bool).scatter_(1, best, True) & (mean!=0).any(1, keepdim=True)
 
 # %% ../nbs/08_correlation.ipynb #543400d7
-def _check_groups(groups, K):
-    "Groups [C,K] as true and false"
-    groups = real_tensor(groups, 'groups', 'marks [C,K]')
-    if groups.ndim!=2 or groups.shape[1]!=K:
-        raise ValueError(f'groups have shape {tuple(groups.shape)}, but there are K={K} filters: pass [C,{K}]')
-    if not groups.isfinite().all():
-        raise ValueError('groups hold NaN or infinite values: pass true and false')
-    return groups > .5
-
 def _meetings(groups):
     "How often filters k and k' meet across two classes [K,K]"
     A = groups.double(); s = A.sum(0)
@@ -265,40 +200,27 @@ def _meetings(groups):
 def c_ic(
     corr:Tensor, # Correlations [K,K]
     groups:Tensor, # Groups A_c [C,K], as from `top_filters`
-    # What a pair of a filter with itself counts: None: it is left out; 1: Eq. as
-    # printed
-    itself:float=None
-    # NaN (blank) if fewer than two classes have filters, or no pair of different
-    # filters is left
-)->float:
+    itself:float=None # What a pair of a filter with itself counts: None: it is left out; 1: Eq. as printed
+)->float: # NaN (blank) if fewer than two classes have filters, or no pair of different filters is left
     "Inter-class filter correlation C_IC (Sec. 4.3)"
     corr = _check_corr(corr).double()
-    n = _meetings(_check_groups(groups, len(corr)).to(corr.device))
+    n = _meetings((check_gate(groups, K=len(corr), what='groups') > .5).to(corr.device))
     if itself is None: n.fill_diagonal_(0)
     return (((n*corr.clone().fill_diagonal_(itself or 0)).sum() / n.sum()).item() if n.sum() else math.nan)
 
 def group_overlap(
     groups:Tensor # Groups A_c [C,K]
-    # In [0,1]; 1/K is what random groups give; NaN (blank) if fewer than two classes
-    # have filters
-)->float:
+)->float: # In [0,1]; 1/K is what random groups give; NaN (blank) if fewer than two classes have filters
     "Share of the pairs in C_IC that are one filter twice"
-    n = _meetings(_check_groups(groups, np.shape(groups)[-1] if np.ndim(groups) else None))
+    n = _meetings(check_gate(groups, what='groups') > .5)
     return (n.diagonal().sum() / n.sum()).item() if n.sum() else math.nan
 
 # %% ../nbs/08_correlation.ipynb #ba1d8212
-def _check_gate(G, K=None):
-    "A gate [C,K], numbers in [0,1], for `K` filters"
-    if G is None:
-        raise ValueError('the gate is None: pass one [C,K], or owners from activation_gate')
-    G = real_tensor(G, 'the gate', 'a matrix [C,K]').float()
-    if G.ndim!=2 or not len(G):
-        raise ValueError(f'the gate has shape {tuple(G.shape)}: pass classes x filters [C,K]')
-    if K is not None and G.shape[1]!=K:
-        raise ValueError(f'the gate is for {G.shape[1]} filters, but there are {K}: pass the gate of this network')
-    if not G.isfinite().all(): raise ValueError('the gate holds NaN or infinite values')
-    if G.numel() and (G.min() < -1e-4 or G.max() > 1+1e-4):
-        raise ValueError(f'the gate has values from {G.min():.3g} to {G.max():.3g}: pass one in [0,1]')
+def _gate(G, K=None):
+    "A gate [C,K] of numbers in [0,1], for `K` filters, float32"
+    G = check_gate(G, K=K).float()
+    check_number("the gate's range", (G.amin().item(), G.amax().item()) if G.numel() else (0,1),
+        lambda o: -1e-4 <= o[0] and o[1] <= 1+1e-4, 'pass a gate with numbers in [0,1]')
     return G
 
 def _names(classes, C):
@@ -307,12 +229,10 @@ def _names(classes, C):
     raise ValueError(f'{len(classes)} names for {C} classes: pass one for each row of the gate')
 
 def own_filters(
-    G:Tensor, # Gate [C,K]
-    threshold:float=.5 # Open where G > threshold
-)->Tensor: # [C,K], True where filter k is open for class c alone
+    G:Tensor # Gate [C,K]
+)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
     "Filters that a class has to itself (App. E)"
-    opened = _check_gate(G) > check_number('threshold',
-        threshold, lambda t: 0 <= t < 1, 'pass a number in [0,1), so that 1 is open')
+    opened = _gate(G) > .5
     return opened & (opened.sum(0)==1)
 
 # %% ../nbs/08_correlation.ipynb #1e321ed1
@@ -331,30 +251,30 @@ class Monopoly(Measure):
 # %% ../nbs/08_correlation.ipynb #e032bb86
 def monopoly(
     G:Tensor, # Gate [C,K]
-    threshold:float=.5, # Open where G > threshold, in [0,1)
     classes=None # C names
 )->Monopoly:
     "How many filters each class monopolises and how many are shared (App. E)"
-    own,n = own_filters(G, threshold).sum(1),(_check_gate(G) > threshold).sum(0)
+    own,n = own_filters(G).sum(1),(_gate(G) > .5).sum(0)
     return Monopoly(own, int((n>1).sum()), int((n==0).sum()), _names(classes, len(G)))
 
 # %% ../nbs/08_correlation.ipynb #f5005a85
+def _bars(ax, names, counts, n_classes, **kw):
+    ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
+    ax.bar(range(len(names)), counts, color=['C0']*n_classes + ['0.6'], **kw)
+    ax.set_xticks(range(len(names)), map(plain, names))
+    ax.set(xlabel='class', ylabel='filters')
+    return ax
+
 @patch
 def plot(self:Monopoly, ax=None):
     "Bars: filters of each class, and the shared ones"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df()[:-1]
-    ax.bar(range(len(d)), d['filters'], color=['C0']*len(self.own) + ['0.6'])
-    ax.set_xticks(range(len(d)), map(plain, d['class']))
-    ax.set(xlabel='class', ylabel='filters')
-    return ax
+    return _bars(ax, d['class'], d['filters'], len(self.own))
 
 # %% ../nbs/08_correlation.ipynb #711c80a7
 @dataclass
 class MonopolyTable(Measure):
-    """Monopolised and shared filters over many gates (App. E); the row `a class`
-    pools classes and gates"""
+    "Monopolised and shared filters over many gates (App. E); the row `a class` pools classes and gates"
     own:Tensor # [n,C] for each gate
     shared:Tensor # [n]
     K:int # Filters of each gate
@@ -372,16 +292,14 @@ class MonopolyTable(Measure):
 # %% ../nbs/08_correlation.ipynb #746e8e80
 def monopoly_table(
     Gs:list, # Gates [C,K] of several trainings, all of one size
-    threshold:float=.5, # Open where G > threshold
     classes=None # C names
 )->MonopolyTable: # A class's sd over one gate is blank
     "Counts of `monopoly` over many gates"
-    Gs = [_check_gate(G) for G in Gs]
+    Gs = [_gate(G) for G in Gs]
     if not Gs: raise ValueError('no gates: pass a list of at least one')
     sizes = sorted({tuple(G.shape) for G in Gs})
-    if len(sizes) > 1:
-        raise ValueError(f'gates of different sizes {sizes}: count them apart')
-    ms = [monopoly(G, threshold) for G in Gs]
+    if len(sizes) > 1: raise ValueError(f'gates of different sizes {sizes}: count them apart')
+    ms = [monopoly(G) for G in Gs]
     own, shared = torch.stack([m.own for m in ms]), torch.tensor([m.shared for m in ms])
     return MonopolyTable(own, shared, Gs[0].shape[1], _names(classes, len(Gs[0])))
 
@@ -389,43 +307,31 @@ def monopoly_table(
 @patch
 def plot(self:MonopolyTable, ax=None):
     "Mean filters of each class and shared ones, with the standard deviation"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     d = self.to_df(); d = d[d['class']!='a class']
-    ax.bar(range(len(d)), d['mean'], yerr=d['sd'].fillna(0), color=['C0']*(len(d)-1) + ['0.6'], error_kw=dict(lw=1))
-    ax.set_xticks(range(len(d)), map(plain, d['class']))
-    ax.set(xlabel='class', ylabel='filters')
-    return ax
+    return _bars(ax, d['class'], d['mean'], len(d)-1, yerr=d['sd'].fillna(0), error_kw=dict(lw=1))
 
 # %% ../nbs/08_correlation.ipynb #8bb447c6
 def activation_gate(
     features:Tensor, # Pooled features [N,K], not negative
     labels:Tensor, # Class numbers [N]
     n_classes:int=None # None: the largest label + 1
-    # [C,K] of zeros and ones: each filter open for the class with the largest mean;
-    # filters with one value everywhere for none
-)->Tensor:
+)->Tensor: # [C,K], 1 where the class has the filter's largest mean; all 0 for a filter with one value everywhere
     "Owners of the filters of a network without a gate"
-    features,labels,C = check_features(features, labels, n_classes)
-    mean,n = _class_means(features, labels, C)
-    best = F.one_hot(mean.masked_fill((n==0)[:,None], -math.inf).argmax(0), C).T
-    return (best * (features!=features[0]).any(0)).float()
+    x,y,C = check_features(features, labels, n_classes)
+    best = F.one_hot(class_means(x, y, C).nan_to_num(-math.inf).argmax(0), C).T
+    return (best * (x!=x[0]).any(0)).float()
 
 # %% ../nbs/08_correlation.ipynb #14706da4
 def block_order(
-    G:Tensor, # Gate [C,K]
-    threshold:float=.5 # Open where G > threshold
-    # Filter numbers [K]: own filters by class, then those that nobody owns, each in
-    # their old order
-)->Tensor:
+    G:Tensor # Gate [C,K]
+)->Tensor: # Filter numbers [K]: own filters by class, then those that nobody owns, each in their old order
     "Gate order: the order of the filters in Fig. 7"
-    own = own_filters(G, threshold)
+    own = own_filters(G)
     return torch.where(own.any(0), own.int().argmax(0), len(own)).argsort(stable=True)
 
 # %% ../nbs/08_correlation.ipynb #3ca29be8
 def _within_between(corr, owner):
-    """Mean of `corr` over pairs of one owner and of two; NaN where there are
-    no such pairs"""
+    "Mean of `corr` over pairs of one owner and of two; NaN where there are no such pairs"
     same = owner[:,None]==owner
     off = ~torch.eye(len(owner), dtype=bool, device=corr.device)
     mean = lambda at: corr[at].mean().item() if at.any() else math.nan
@@ -444,8 +350,7 @@ class BlockScore(Measure):
     def score(self)->float: return _score(self.within, self.between)
     @property
     def p(self)->float:
-        """Share of random owners, the real ones among them, that score as high; NaN
-        (blank) without any"""
+        "Share of random owners, the real ones among them, that score as high; NaN (blank) without any"
         if math.isnan(self.score) or not len(self.null): return math.nan
         return (1 + (self.null >= self.score - 1e-12).sum())/(1 + len(self.null))
     def to_df(self):
@@ -457,13 +362,12 @@ class BlockScore(Measure):
 def block_score(
     corr:Tensor, # Correlations [K,K]; of signed ones the size is taken
     G:Tensor, # Gate [C,K], or any owners
-    threshold:float=.5, # Open where G > threshold
     n_perm:int=499, # Random owners to compare with; 0: none, `p` is blank
     seed:int=0 # Of the random owners
 )->BlockScore: # NaN (blank) if no class owns two filters, or only one class owns any
     "Within-class against between-class |cos| of the owned filters (Fig. 7 as a number)"
     corr,n_perm,seed = _check_corr(corr).abs().double(),check_whole('n_perm', n_perm),check_whole('seed', seed)
-    own = own_filters(_check_gate(G, len(corr)), threshold).to(corr.device)
+    own = own_filters(_gate(G, len(corr))).to(corr.device)
     at, g = own.any(0), torch.Generator().manual_seed(seed)
     owner, sub = own.int().argmax(0)[at], corr[at][:,at]
     w,b = _within_between(sub, owner)
@@ -475,8 +379,7 @@ def block_score(
 @patch
 def plot(self:BlockScore, ax=None):
     "The score among those of random owners"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     ax.hist(self.null, bins=30, color='0.7', label='random owners')
     ax.axvline(self.score, color='C3', label='these owners')
     ax.set(xlabel='block score', ylabel='times'); ax.legend(fontsize=8)
@@ -530,11 +433,10 @@ def filter_correlation(
 )->FilterCorrelation:
     "All of Sec. 4.3 for one network"
     corr = filter_cosine(W, signed)
-    C = None if G is None else len(_check_gate(G, len(corr)))
+    C = None if G is None else len(_gate(G, len(corr)))
     features,labels,C = check_features(features, labels, C)
-    if features.shape[1]!=len(corr):
-        raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
-    own = activation_gate(features, labels, C) if G is None else _check_gate(G)
+    if features.shape[1]!=len(corr): raise ValueError(f'{features.shape[1]} features and {len(corr)} filters: pass both of one layer')
+    own = activation_gate(features, labels, C) if G is None else _gate(G)
     groups = top_filters(features, labels, max(1, len(corr)//C) if m1 is None else m1, C)
     return FilterCorrelation(corr.cpu(), groups.cpu(), own.cpu(), _rows(W).shape[1], signed, G is not None)
 
@@ -545,25 +447,18 @@ def _edges(G):
 
 def _box(ax, x, y, w, h):
     "Outline `w` columns and `h` rows of a picture"
-    from matplotlib.patches import Rectangle
     if w: ax.add_patch(Rectangle((x-.5, y-.5), w, h, fill=False, ec='C3', lw=.8))
-
-def _scale(im, ax, signed):
-    """Colour bar of a correlation matrix; a point at its end: larger values have
-    the last colour, too"""
-    extend, label = ('both', 'cos') if signed else ('max', '|cos|')
-    ax.figure.colorbar(im, ax=ax, shrink=.7, extend=extend, label=label)
 
 @patch
 def plot(self:FilterCorrelation, ax=None, title=None, vmax=.5, colorbar=True):
     "The matrix in gate order, blocks outlined (Fig. 7)"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(3.6, 3.4), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(3.6, 3.4), layout='constrained')[1]
     o, e = block_order(self.G), np.r_[0, _edges(self.G)]
-    cmap, vmin = ('RdBu_r', -vmax) if self.signed else ('Greys', 0)
+    cmap,vmin,ends,label = ('RdBu_r', -vmax, 'both', 'cos') if self.signed else ('Greys', 0, 'max', '|cos|')
     im = ax.imshow(self.corr[o][:,o], cmap=cmap, vmin=vmin, vmax=vmax, interpolation='nearest')
     for a,b in zip(e, e[1:]): _box(ax, a, a, b-a, b-a)
-    if colorbar: _scale(im, ax, self.signed)
+    if colorbar:
+        ax.figure.colorbar(im, ax=ax, shrink=.7, extend=ends, label=label)  # larger values have the last colour, too
     sub = (f'$r_{{0.1}}$={self.r_01:.3f}  $C_{{IC}}$={self.c_ic:.3f}\nblock score {self.blocks.score:.2f}')
     ax.set_title(f'{title}\n{sub}' if title else sub, fontsize=9)
     ax.set(xticks=[], yticks=[])
@@ -580,8 +475,7 @@ def _patches(conv, x):
 # %% ../nbs/08_correlation.ipynb #b4d656c0
 @dataclass
 class PatchMoments:
-    """First and second moments of the patches that the last convolution reads,
-    class by class"""
+    "First and second moments of the patches that the last convolution reads, class by class"
     S:Tensor # Mean of p pᵀ [C,d,d], float64; 0 for a class without images
     mean:Tensor # Mean of p [C,d]
     n:Tensor # Patches of each class [C]
@@ -600,13 +494,11 @@ class PatchMoments:
 class _Moments:
     "Sums over the patches of each class, in 64 bits"
     def __init__(self, conv, limit):
-        if conv.groups > 1:
-            raise ValueError('filters of a grouped convolution read different patches: choose another layer')
+        if conv.groups > 1: raise ValueError('filters of a grouped convolution read different patches: choose another layer')
         self.conv, self.limit, self.n, self.x = conv, limit, None, None
     def start(self, C):
         d = self.conv.weight[0].numel()
-        if 8*C*d*d > self.limit:
-            raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
+        if 8*C*d*d > self.limit: raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
         self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
     def add(self, c, x):
         p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
@@ -618,8 +510,7 @@ class _Moments:
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
     # a label of -1 would count for the last class
-    if (y := fit_labels(out, y)).ndim != 1:
-        raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
+    if (y := fit_labels(out, y)).ndim != 1: raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
     for c in y.unique().tolist():
@@ -634,12 +525,10 @@ def patch_moments(
     device=None, # Where to run; None: where the model is
     limit:float=4e9 # Bytes that the sums may take: 8*C*d*d
 )->PatchMoments:
-    """One pass that sums up the patches before the last convolution, by class;
-    memory does not grow with N"""
-    net, dl = _net(model), default_dl(model, dl)
-    w = next(net.parameters())
+    "One pass that sums up the patches before the last convolution, by class; memory does not grow with N"
+    net, dl = bare_model(model), default_dl(model, dl)
     check_number('limit', limit, lambda v: v > 0, 'pass how many bytes the sums may take')
-    name = find_conv(net, layer, feed(first_images(dl), w.device, w.dtype))
+    name = find_conv(net, layer, first_images(dl))
     m = _Moments(conv := net.get_submodule(name), limit)
     def keep(_, args): m.x = args[0].detach()
     sweep_maps(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
@@ -649,17 +538,13 @@ def patch_moments(
 # %% ../nbs/08_correlation.ipynb #34a56cca
 def _check_square(S, share, rank):
     "A second moment, a share and a rank that can be used, or a `ValueError`"
-    if S.ndim!=2 or S.shape[0]!=S.shape[1]:
-        raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
-    if not S.isfinite().all():
-        raise ValueError('S holds NaN or infinite values: check the images and the weights')
+    if S.shape[0]!=S.shape[1]: raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
     check_number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
     if rank is not None:
         check_number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
 
 def _rank_of(ev, share):
-    """How many of the eigenvalues `ev`, largest first, it takes to hold `share`
-    of their sum"""
+    "How many of the eigenvalues `ev`, largest first, it takes to hold `share` of their sum"
     ev = ev.clamp(min=0)
     return int((ev.cumsum(0) < share*ev.sum()*(1-1e-12)).sum()) + 1 if ev.sum()>0 else 0
 
@@ -669,8 +554,7 @@ def _leading(S, r):
     if S.is_cuda or d < 500 or r > d//4: return torch.linalg.eigh(S)[1].flip(1)[:,:r]
     if not 0 < r <= d//32:
         U = eigh(S.numpy(), subset_by_index=[d-max(1, r), d-1])[1][:,::-1]
-    else:
-        U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
+    else: U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
 # %% ../nbs/08_correlation.ipynb #d39702ef
@@ -680,7 +564,7 @@ def leading_space(
     rank:int=None # Number of directions instead
 )->Tensor: # Orthonormal directions [d,r], the strongest first; r=0 where S is 0
     "The fewest leading eigenvectors of `S` that hold `share` of its energy"
-    _check_square(S := real_tensor(S, 'S', 'a second moment [d,d]'), share, rank)
+    _check_square(S := finite_tensor(S, 'S', (2,)), share, rank)
     S = S.double()
     if rank is None: rank = _rank_of(torch.linalg.eigvalsh(S).flip(0), share)
     return _leading(S, rank)
@@ -699,15 +583,13 @@ def _centred(S, mean, mu):
     return S - m - m.T + torch.outer(mu, mu)
 
 def _about(pm, center):
-    """Second moments of the classes and of all images, about the mean patch or
-    0; a class without images has 0"""
+    "Second moments of the classes and of all images, about the mean patch or 0; a class without images has 0"
     mu = pm.all_mean if center else torch.zeros_like(pm.all_mean)
     S = [_centred(S, m, mu) if n else S for S,m,n in zip(pm.S, pm.mean, pm.n)]
     return S, _centred(pm.all_S, pm.all_mean, mu)
 
 def _response(W, S, S_all):
-    """W S_c W / W S W of each filter and class [K,C]; 0 for filters that answer
-    to nothing"""
+    "W S_c W / W S W of each filter and class [K,C]; 0 for filters that answer to nothing"
     power = lambda M: ((W@M)*W).sum(1)
     every = power(S_all)
     return torch.stack([power(M) for M in S], 1) / every.masked_fill(every<=0, math.inf)[:,None]
@@ -726,8 +608,7 @@ def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 class SubspaceEnergy(Measure):
     "Where filters lie relative to the classes' patch spaces (App. D)"
     energy:Tensor # Share of filter k's squared norm inside V_c [K,C]
-    # Squared response of filter k to class c relative to all images [K,C]
-    response:Tensor
+    response:Tensor # Squared response of filter k to class c relative to all images [K,C]
     rank:Tensor # Directions of V_c [C]; 0 for a class without images or not asked for
     d:int # Weights of a filter
     G:Tensor # Gate or owners [C,K]
@@ -738,18 +619,11 @@ class SubspaceEnergy(Measure):
         return pd.DataFrame(rows, columns=['filters and','energy in V_c', 'random direction','response'])
 
 # %% ../nbs/08_correlation.ipynb #e017fbaf
-def _owners_for(pm, G):
-    "The gate, checked against the moments"
-    G = _check_gate(G, len(pm.W)).cpu()
-    if len(G)==len(pm.n): return G
-    raise ValueError(f'the gate has {len(G)} classes and the moments {len(pm.n)}: pass those of one network')
-
 def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
     C, d = pm.mean.shape
     at = torch.arange(C) if classes is None else real_tensor(classes, 'classes', 'class numbers').flatten()
-    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C:
-        raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
+    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C: raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
         warnings.warn(
@@ -764,12 +638,9 @@ def subspace_energy(
     rank:int=None, # Directions of every V_c instead
     center:bool=False, # Take the mean patch of all images away first?
     classes:list=None # Numbers of the classes whose V_c to look at; None: all
-    # Classes without images, or not in `classes`, have rank 0 and are left out of the
-    # means
-)->SubspaceEnergy:
-    """Energy of each filter inside each class's patch space, own against other
-    classes (App. D)"""
-    G, (S,S_all) = _owners_for(moments, G), _about(moments, center)
+)->SubspaceEnergy: # Classes without images, or not in `classes`, have rank 0 and are left out of the means
+    "Energy of each filter inside each class's patch space, own against other classes (App. D)"
+    G, (S,S_all) = check_gate(_gate(G), len(moments.n), len(moments.W)).cpu(), _about(moments, center)
     seen = _chosen(moments, classes, rank)
     U = [leading_space(M, share, rank if o else 0) for M,o in zip(S, seen)]
     inside = torch.stack([energy_inside(moments.W, u) for u in U], 1)
@@ -779,10 +650,8 @@ def subspace_energy(
 # %% ../nbs/08_correlation.ipynb #9254dd54
 @patch
 def plot(self:SubspaceEnergy, ax=None, title=None):
-    """Each owned filter: energy inside its own class's space against the mean
-    over the others'"""
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(3.4, 3.4), layout='constrained')[1]
+    "Each owned filter: energy inside its own class's space against the mean over the others'"
+    ax = ax or plt.subplots(figsize=(3.4, 3.4), layout='constrained')[1]
     own, other, _ = _pairs_of(self.G, self.rank>0).values()
     mean = lambda at: ((self.energy*at).sum(1)/at.sum(1))[own.any(1)]
     top = max(.1, *(1.05*self.energy[own.any(1)]).flatten().tolist())
@@ -799,8 +668,7 @@ def plot(self:SubspaceEnergy, ax=None, title=None):
 # %% ../nbs/08_correlation.ipynb #84602f1d
 @dataclass
 class EnergyCurve(Measure):
-    """Energy of the filters inside the leading r directions of the classes' patches,
-    for every r (App. D)"""
+    "Energy of the filters inside the leading r directions of the classes' patches, for every r (App. D)"
     own:np.ndarray # Filters in their own class's space [R]
     other:np.ndarray # ... in other classes' [R]
     d:int # Weights of a filter
@@ -816,7 +684,8 @@ def energy_curve(
     rank:int=None # The largest r; None: d
 )->EnergyCurve:
     "`subspace_energy` at every rank"
-    G, (S,_), seen = _owners_for(moments, G), _about(moments, center), _chosen(moments, classes, rank)
+    G, (S,_), seen = check_gate(_gate(G),
+        len(moments.n), len(moments.W)).cpu(), _about(moments, center), _chosen(moments, classes, rank)
     d, at = len(moments.W[0]), seen.nonzero().flatten()
     if rank == 0: raise ValueError('rank=0: the curve starts at one direction')
     cum = lambda M: (_unit(moments.W)@leading_space(M, rank=d if rank is None else rank)).square().cumsum(1)
@@ -828,11 +697,9 @@ def energy_curve(
 @patch
 def plot(self:EnergyCurve, ax=None, title=None):
     "Own and other classes, and random directions"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
     d = self.to_df()
-    for o,f in (('own','-'), ('other','-'), ('random','k:')):
-        ax.plot(d['r'], d[o], f, label=o)
+    for o,f in (('own','-'), ('other','-'), ('random','k:')): ax.plot(d['r'], d[o], f, label=o)
     ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
     ax.legend(fontsize=8)
     return ax
@@ -846,8 +713,7 @@ class Centres(Measure):
     ari:float # Adjusted Rand index of clusters and classes; NaN (blank) for one class
     G:Tensor=None # Gate [C,K], if there is one
     @property
-    def purity(self)->float:
-        return (self.counts.diagonal().sum()/self.counts.sum()).item()
+    def purity(self)->float: return (self.counts.diagonal().sum()/self.counts.sum()).item()
     def _cosines(self): return _unit(self.centres.double()) @ _unit(self.G.double()).T
     def _off_row(self, c): return (c.sum(1) - c.diagonal()).div(max(1, len(c)-1))
     def to_df(self):
@@ -878,14 +744,12 @@ def kmeans_centres(
     n_classes:int=None, # Clusters; None: rows of `G`, or the largest label + 1
     seed:int=0 # Of k-means
 )->Centres:
-    """Cluster the features into as many clusters as classes and match them (App.
-    F); `ValueError` for N < C"""
-    if G is not None: G = _check_gate(G).cpu()
+    "Cluster the features into as many clusters as classes and match them (App. F); `ValueError` for N < C"
+    if G is not None: G = _gate(G).cpu()
     features,labels,C = check_features(features, labels, n_classes or (None if G is None else len(G)))
-    if G is not None: _check_gate(G, features.shape[1])
+    if G is not None: _gate(G, features.shape[1])
     seed = check_whole('seed', seed)
-    if len(features) < C:
-        raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
+    if len(features) < C: raise ValueError(f'{len(features)} images for {C} clusters: pass more images')
     x, y = features.double().cpu().numpy(), labels.cpu().numpy()
     km = KMeans(C, n_init=10, random_state=seed).fit(x)
     counts = np.zeros((C, C), int); np.add.at(counts, (y, km.labels_), 1)
@@ -899,8 +763,7 @@ def kmeans_centres(
 @patch
 def plot(self:Centres, ax=None, title=None):
     "Centres in gate order, classes down, filters across, blocks outlined (Fig. 11)"
-    import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(5, 2.2), layout='constrained')[1]
+    ax = ax or plt.subplots(figsize=(5, 2.2), layout='constrained')[1]
     K = self.centres.shape[1]
     o = torch.arange(K) if self.G is None else block_order(self.G)
     im = ax.imshow(self.centres[:,o], cmap='Greys', aspect='auto', vmin=0, interpolation='nearest')

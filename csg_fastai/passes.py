@@ -17,7 +17,8 @@ from fastai.basics import *
 from fastai.data.load import DataLoader as FastaiDL
 from fastai.distributed import DistributedDL
 from torch import Tensor, nn
-from torch.utils.data import DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+from torch.utils.data import DataLoader as TorchDL, Dataset, DistributedSampler, IterableDataset, RandomSampler
+from torch.utils.data import SubsetRandomSampler, WeightedRandomSampler
 from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .checks import check_range, class_numbers, real_tensor
 from .data import a_device, ImageError, item_files, read_image
@@ -67,8 +68,7 @@ def _draws(dl):
     return list(islice(s, 100)) != list(islice(s, 100))
 
 def _ordered(dl):
-    """`dl` with every image once, in the set's own order and unaugmented; `ValueError`
-    where that can't be had"""
+    "`dl` with every image once, in the set's own order and unaugmented; `ValueError` where that can't be had"
     if isinstance(dl, DataLoaders): dl = dl.valid
     if isinstance(dl, DistributedDL): dl = dl.dl
     if isinstance(dl, (Dataset,Datasets,TfmdLists)) or not isinstance(dl, Iterable):
@@ -101,8 +101,7 @@ def _shared(dl):
 
 @contextmanager
 def plain_data(dl):
-    """`_ordered(dl)` without fastai's random transforms; random states come back
-    at the end"""
+    "`_ordered(dl)` without fastai's random transforms; random states come back at the end"
     py,npy,(gs,ps) = random.getstate(),np.random.get_state(),_shared(dl)
     own,split = [g.get_state() for g in gs],[p.split_idx for p in ps]
     gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
@@ -129,10 +128,8 @@ def split_batch(b, n_inp=1):
     if isinstance(b, dict):
         names = [repr(k) for k in b] + ["'image'","'label'"]
         raise ValueError(f'the loader gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}')
-    if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
-        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
-    if len(b) > n_inp+1:
-        raise ValueError(f'the loader gives {len(b)} things a batch, not (images, labels): {_WRAP.format(0, 1)}')
+    if not isinstance(b, (tuple,list)) or len(b) <= n_inp: raise ValueError('the loader gives no labels: make one that gives (images, labels)')
+    if len(b) > n_inp+1: raise ValueError(f'the loader gives {len(b)} things per batch, not (images, labels): {_WRAP.format(0, 1)}')
     xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
     return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
 
@@ -147,11 +144,9 @@ def n_images(dl):
 
 # %% ../nbs/05_passes.ipynb #ab6468b8
 def fit_labels(out, y):
-    """Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C],
-    or a `ValueError`"""
+    "Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C], or a `ValueError`"
     if out is None: raise ValueError("the model doesn't give class scores [B,C]")
-    if len(out) != (len(y) if y.ndim else 1):
-        raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
+    if len(out) != (len(y) if y.ndim else 1): raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
     if y.ndim == 2 and y.shape == out.shape:
         if not (y >= 0).all(): raise ValueError('marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0')
         return y.float()
@@ -198,8 +193,7 @@ def class_names(o, dl, C):
     for src in (getattr(o, 'dls', None), dl, getattr(dl, 'dataset', None)):
         for k in ('vocab','classes'):
             v = getattr(src, k, None)
-            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C:
-                return [str(s) for s in v]
+            if isinstance(v, (list,tuple,L,CollBase)) and len(v)==C: return [str(s) for s in v]
     return [str(i) for i in range(C)]
 
 def default_dl(o, dl):
@@ -250,8 +244,7 @@ def rows_of(xs, s):
 
 # %% ../nbs/05_passes.ipynb #4e57f89f
 def place_in(model, xs, layer):
-    """`find_place`, or a `ValueError` that says that there are NaNs where that
-    is the reason"""
+    "`find_place`, or a `ValueError` that says that there are NaNs where that is the reason"
     try: return find_place(model, xs, layer)
     except (RuntimeError, TypeError):
         kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
