@@ -14,7 +14,8 @@ from .checks import unknown
 from .files import atomic_write, make_folder, read_tensors, safe_name
 from .recipes import METHODS, PRESETS
 from .results import results_dir
-from .train import fitting, foreign, is_finished, net_of, ORIGIN, preset_of, run_manifest
+from .run_folder import fitting, is_finished, ORIGIN, preset_of, run_manifest
+from .train import foreign, net_of
 
 # %% ../nbs/04c_pretrained.ipynb #bcd4060f
 def header_of(f):
