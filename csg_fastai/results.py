@@ -145,6 +145,40 @@ def _scrub(o):
     if isinstance(o, Path): o = str(o)
     return _folders.sub(lambda m: re.split(r'[/\\]', m[0].rstrip('/\\'))[-1], o) if isinstance(o, str) else o
 
+# %% ../nbs/04_results.ipynb #d9a10a45
+def _write(f, s):
+    "Write a file under a temporary name, then rename it"
+    t = f.with_name(f'.{f.name}.{os.getpid()}.tmp')
+    try: t.write_text(s, encoding='utf-8', newline='\n'); os.replace(t, f)
+    finally: t.unlink(missing_ok=True)
+
+@contextmanager
+def _alone(d):
+    "One process at a time in the folder `d`, where the system has locks"
+    try: import fcntl
+    except ImportError: yield; return
+    fd = os.open(d, os.O_RDONLY)
+    try: fcntl.flock(fd, fcntl.LOCK_EX); yield
+    finally: os.close(fd)
+
+def _finish(f):
+    "Put what `.NAME.new` holds into NAME.json and NAME.csv"
+    for k,s in json.loads(f.read_text(encoding='utf-8')).items():
+        if k in ('json','csv'): _write(f.with_name(f'{f.name[1:-4]}.{k}'), s)
+    f.unlink()
+
+def _replace(d, name, **texts):
+    "Write NAME.json and NAME.csv, both or neither; in `_alone`"
+    _write(f:=d/f'.{name}.new', json.dumps(texts, ensure_ascii=False))
+    _finish(f)
+
+def _settled(d):
+    "The folder `d`, with what a process that was stopped had still to rename"
+    if any(d.glob('.*.new')):
+        with _alone(d):
+            for f in d.glob('.*.new'): _finish(f)
+    return d
+
 # %% ../nbs/04_results.ipynb #c75a0e36
 def results_dir(
     folder=None # None: the package's own
@@ -209,40 +243,7 @@ def _merge_runs(old, run):
     run = dict(run, rows=[r for o in same for r in o['rows']] + run['rows'])
     return [o for o in old if o['rows'] and o not in same] + [run]
 
-# %% ../nbs/04_results.ipynb #d9a10a45
-def _write(f, s):
-    "Write a file under a temporary name, then rename it"
-    t = f.with_name(f'.{f.name}.{os.getpid()}.tmp')
-    try: t.write_text(s, encoding='utf-8', newline='\n'); os.replace(t, f)
-    finally: t.unlink(missing_ok=True)
-
-@contextmanager
-def _alone(d):
-    "One process at a time in the folder `d`, where the system has locks"
-    try: import fcntl
-    except ImportError: yield; return
-    fd = os.open(d, os.O_RDONLY)
-    try: fcntl.flock(fd, fcntl.LOCK_EX); yield
-    finally: os.close(fd)
-
-def _finish(f):
-    "Put what `.NAME.new` holds into NAME.json and NAME.csv"
-    for k,s in json.loads(f.read_text(encoding='utf-8')).items():
-        if k in ('json','csv'): _write(f.with_name(f'{f.name[1:-4]}.{k}'), s)
-    f.unlink()
-
-def _replace(d, name, **texts):
-    "Write NAME.json and NAME.csv, both or neither; in `_alone`"
-    _write(f:=d/f'.{name}.new', json.dumps(texts, ensure_ascii=False))
-    _finish(f)
-
-def _settled(d):
-    "The folder `d`, with what a process that was stopped had still to rename"
-    if any(d.glob('.*.new')):
-        with _alone(d):
-            for f in d.glob('.*.new'): _finish(f)
-    return d
-
+# %% ../nbs/04_results.ipynb #81d7bc70
 def target_file(folder):
     "The folder to write to; an installed package's own is not one"
     d = results_dir(folder)
@@ -253,7 +254,6 @@ def target_file(folder):
     d.mkdir(parents=True, exist_ok=True)
     return d
 
-# %% ../nbs/04_results.ipynb #81d7bc70
 def write_results(
     name:str, # NAME of NAME.csv and NAME.json
     rows, # List of dicts or DataFrame with the nine columns
@@ -262,8 +262,7 @@ def write_results(
     # Keep the rows that are there under other keys? False: start the file anew
     merge:bool=True
 )->Path: # The CSV file
-    """Add rows to NAME.csv and their origin to NAME.json, both or neither;
-    `ValueError` for rows that don't fit"""
+    "Add rows to NAME.csv and their origin to NAME.json, both or neither; `ValueError` for rows that don't fit"
     if not (isinstance(name, str) and re.fullmatch(r'\w[\w.-]*', name)):
         raise ValueError(f'{name!r} is no name for results: use letters, digits, dots, - and _, for it names two files')
     if miss:=[o for o in ('date','command','machine','versions') if not manifest.get(o)]:
