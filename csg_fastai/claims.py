@@ -64,7 +64,9 @@ def verdict(
     _, lo, hi = _ends(v)
     levels = [('reproduced', full, lo, hi, control)]
     if part and weak is None: levels.append(('partly', part, lo, hi, control))
-    elif part and np.shape(weak)[-1] >= len(FEW): levels.append(('partly', part, *_ends(np.asarray(weak, float))[1:], None))
+    elif part and np.shape(weak)[-1] >= len(FEW):
+        _, a, b = _ends(np.asarray(weak, float))
+        levels.append(('partly', part, a, b, None))
     found = []
     for name, r, a, b, c in levels:
         held, m = (r[0]<=a) & (b<=r[1]), None if c is None else np.atleast_1d(c).mean(-1)

@@ -431,7 +431,8 @@ _tables = dict(table1=('effectiveness length', 'acc mis density'),
     table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'),
     table4=('adversarial', 'success_single_pixel success_local_search'))
 TABLES = {
-    k:dict(rows=['preset','training'], labels=_labels, where=dict(experiment=e.split(), preset=_presets, training=['std', 'csg'], measure=m.split()))
+    k:dict(rows=['preset','training'], labels=_labels,
+           where=dict(experiment=e.split(), preset=_presets, training=['std','csg'], measure=m.split()))
     for k,(e,m) in _tables.items()}
 
 # %% ../nbs/04_results.ipynb #eac89e85
@@ -459,15 +460,16 @@ def _args(name, run, seed, out):
             '--threads', str(run['machine'].get('threads') or 1)]
 
 # %% ../nbs/04_results.ipynb #a58c1882
-_summary = {'L1-density':('csg','density'), **{f'{n} {t.upper()}':(t,k) for t in ('std','csg') for n,k in (('accuracy','acc'), ('MIS','mis'))}}
+_summary = {f'{n} {t.upper()}':(t,k) for t in ('std','csg') for n,k in (('accuracy','acc'), ('MIS','mis'))}
+_summary['L1-density'] = 'csg','density'
 
 def _run_again(args):
     "Run `csg_run` in a process of its own; its last line is the `ValueError` if it fails"
     path = [str(Path(sys.executable).parent), os.environ.get('PATH','')]
     cmd = shutil.which('csg_run', path=os.pathsep.join(path))
     if not cmd: raise FileNotFoundError('csg_run is not installed here: pip install csg_fastai')
-    threads = args[args.index('--threads')+1]
-    r = subprocess.run([cmd, *args, '--quiet'], capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS':threads})
+    env = {**os.environ, 'OMP_NUM_THREADS':args[args.index('--threads')+1]}
+    r = subprocess.run([cmd, *args, '--quiet'], capture_output=True, text=True, env=env)
     if r.returncode:
         last = (r.stderr.strip().splitlines() or ['csg_run failed'])[-1]
         raise ValueError(re.sub(r' \(what is finished is kept.*', '', last))

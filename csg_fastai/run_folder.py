@@ -111,8 +111,8 @@ def is_dict(v): return isinstance(v, dict)
 _code = dict(version=_is_text, sha256=is_sha256)
 _data = dict(sha256=is_sha256, n_train=whole_from(1), n_test=whole_from(1), classes=all_are(_is_text))
 ORIGIN = dict(preset=is_dict, method=lambda v: v in METHODS, seed=is_seed, data=_data, versions=is_dict, code=_code)
-MANIFEST = dict(ORIGIN, processes=whole_from(1), device=_is_text, finished=or_none(_is_text), seconds=or_none(at_least(0)),
-                files=is_files, parts=or_none(_is_parts), gate=or_none(is_dict))
+MANIFEST = dict(ORIGIN, processes=whole_from(1), device=_is_text, finished=or_none(_is_text),
+                seconds=or_none(at_least(0)), files=is_files, parts=or_none(_is_parts), gate=or_none(is_dict))
 
 def _misfit(o, want, at=''):
     "The name of the first entry of `o` that is not as `want` has it, or None"

@@ -86,7 +86,6 @@ def _filters(learn):
     set_rng(learn.dls, state)
     return place.K
 
-
 def _gate_args(p, learn):
     "What `CSG` must know of the gate: its bound g from the share of CK, or the fixed gate"
     for k in ('std_layers','csg_layers'): _check_layers(learn.model, k, getattr(p, k))
@@ -335,13 +334,14 @@ def _plain_json(p): return json.loads(json.dumps(dataclasses.asdict(p), default=
 
 def _manifest(p, method, seed, learn):
     dls, on = learn.dls, running_on(learn.dls.device)
-    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[str(o) for o in dls.vocab])
+    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)])
     return dict(preset=_plain_json(p), method=method, seed=seed, processes=max(1, num_distrib()), data=data, **on,
                 started=now(), finished=None, seconds=None, files={}, parts=[dict(on, epoch=0)])
 
 def _same_run(old, new, folder):
     "One line that names what differs between the run in `folder` and the one asked for"
-    def of(m): return {**_plain_json(preset_of(m)), **{k:m[k] for k in ('method','seed','processes')}, 'data checksum':m['data']['sha256']}
+    def of(m):
+        return {**_plain_json(preset_of(m)), **{k:m[k] for k in ('method','seed','processes')}, 'data checksum':m['data']['sha256']}
     a, b = of(old), of(new)
     diff = [f'{k}={a[k]!r} there, {b[k]!r} now' for k in b if a[k] != b[k]]
     if diff:
@@ -497,7 +497,9 @@ def train(
 
 # %% ../nbs/04b_train.ipynb #ldr00002
 _ELSEWHERE = 'path', 'num_workers' # Arguments of data that hold on one machine only
-_plain_value = lambda v: or_none(is_flag)(v) or is_number(v) and abs(v) <= 2**16 or is_name(v) or all_are(whole_from(0, 2**16))(v)
+def _plain_value(v):
+    return or_none(is_flag)(v) or is_number(v) and abs(v) <= 2**16 or is_name(v) or all_are(whole_from(0, 2**16))(v)
+
 _FETCH = 'checkpoint_path', 'pretrained_cfg', 'pretrained_cfg_overlay', 'cache_dir'
 
 def foreign(p):
