@@ -156,7 +156,9 @@ def run_file(
 # %% ../nbs/00d_files.ipynb #fil00004
 def write_json(file, o, seal=False):
     "Write `o` as JSON, whole or not at all, with its SHA-256 if `seal`; what JSON doesn't know becomes text"
-    if seal: o = dict(o, seal=sha256(json.dumps(o, indent=1, default=str).encode()))
+    if seal:
+        o = {'sealed':True, **o}                        # so that a seal which is lost is missed
+        o['seal'] = sha256(json.dumps(o, indent=1, default=str).encode())
     atomic_write(file, json.dumps(o, indent=1, default=str) + '\n')
 
 MOST_JSON = 2**24 # Bytes
@@ -173,6 +175,7 @@ def read_json(f):
         o = json.loads(f.read_text(encoding='utf-8'), parse_float=_finite, parse_constant=_finite)
         seal = o.pop('seal', None) if isinstance(o, dict) else None
         if seal and seal != sha256(json.dumps(o, indent=1).encode()): raise ValueError('it does not fit its SHA-256')
+        if isinstance(o, dict) and o.pop('sealed', None) and not seal: raise ValueError('its SHA-256 is missing')
         return o
     except (ValueError, RecursionError) as e:
         raise ValueError(f'{f} is damaged ({e}): remove its folder or pass fresh to start again') from None

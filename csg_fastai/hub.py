@@ -11,12 +11,12 @@ from fastai.basics import *
 from . import pretrained as stored_networks
 from .gate import density_interval, in_V_G
 from .interpret import CSGInterpretation
-from .train import damaged_files, fitting, foreign, is_files, net_of, ORIGIN, preset_of
+from .run_folder import damaged_files, fitting, is_files, ORIGIN, preset_of, run_manifest
+from .train import foreign, net_of
 from .files import sha256
 from .files import atomic_write, make_folder, read_json, read_tensors
 from .pretrained import pretrained_names
 from .files import run_file, write_json
-from .train import run_manifest
 
 # %% ../nbs/12b_hub.ipynb #02d5836b
 HUB_FILES = ['model.safetensors', 'gate.safetensors', 'config.json', 'README.md']

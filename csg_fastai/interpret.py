@@ -189,7 +189,8 @@ def from_run(cls:CSGInterpretation,
     **kwargs # For `from_learner`
 )->CSGInterpretation:
     "One pass of a finished training, kept in its folder"
-    from csg_fastai.train import is_finished, load_run
+    from csg_fastai.run_folder import is_finished
+    from csg_fastai.train import load_run
     d = Path(folder)
     if not is_finished(d): raise FileNotFoundError(f'{d}: no finished training here: pass runs/<preset>/seed<k>/csg or .../std')
     learn,title = load_run(d),d.name.upper() if title is None else title

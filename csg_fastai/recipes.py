@@ -11,9 +11,11 @@ import dataclasses, inspect, json, re
 from dataclasses import dataclass, field
 
 # %% ../nbs/04a_recipes.ipynb #9a257479
-CSG_ARGS = 'period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme std_layers csg_layers frozen_bn'.split()
+CSG_ARGS = ('period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme '
+            'std_layers csg_layers frozen_bn').split()
 METHODS, PRECISIONS = ('std','csg'), ('float32','bfloat16')
-PAPER, DELAYED, OURS = (dict(zip(('close','leak','cover'), o)) for o in ((None, 0., False), ((.34,.8), 0., False), ((.2,.6), 1., True)))
+PAPER, DELAYED = dict(close=None, leak=0., cover=False), dict(close=(.34,.8), leak=0., cover=False)
+OURS = dict(close=(.2,.6), leak=1., cover=True)
 
 @dataclass(frozen=True)
 class Preset:
@@ -63,7 +65,8 @@ class Preset:
 def _presets():
     "All recipes: each is a `Preset`, or an earlier one with something changed"
     new = lambda p, name, **kw: dataclasses.replace(p, name=name, **kw)
-    one_cycle, joint = dict(opt='adam', wd=.01, sched='one_cycle', moms=(.95,.85,.95)), dict(scheme='joint', lambda1=7/3)
+    one_cycle = dict(opt='adam', wd=.01, sched='one_cycle', moms=(.95,.85,.95))
+    joint = dict(scheme='joint', lambda1=7/3)
     digits = Preset('digits', 'digits', 'digit_net', epochs=15, bs=64, lr=1e-2, model_args=dict(K=32), **one_cycle)
     yield from (digits, new(digits, 'digits-ours', **OURS))
     yield new(digits, 'digits-fixed', fixed=(3,2))
@@ -87,14 +90,14 @@ def _presets():
         yield new(p, name, fixed=m)
         yield new(p, f'{name}-joint', fixed=m, lr=round(.3*p.lr, 4), **joint)
 
-    voc = Preset('voc', 'voc', 'resnet152', epochs=150, bs=32, lr=1e-5, opt='adam', sched='flat', warmup=10, n_csg=2, density=.2,
-                 csg_lr=1e-3, std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'),
-                 model_args=dict(weights='IMAGENET1K_V1'), **PAPER)
+    wide = dict(data='voc', bs=32, warmup=10, n_csg=2, density=.2, **PAPER)
+    voc = Preset('voc', model='resnet152', epochs=150, lr=1e-5, opt='adam', sched='flat', csg_lr=1e-3, **wide,
+                 std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'), model_args=dict(weights='IMAGENET1K_V1'))
     yield from (voc, new(voc, 'voc-1in3', n_csg=1))
-    animals = Preset('voc-scratch', 'voc', 'resnet18', epochs=150, bs=32, lr=1e-3, warmup=10, n_csg=2, density=.2, **PAPER, **one_cycle)
-    yield from (animals, new(animals, 'voc-scratch-ours', **OURS))
-    yield new(animals, 'voc-scratch-30', epochs=30, warmup=5, n_csg=1, precision='bfloat16', **DELAYED)
-    yield Preset('imagenet', 'imagenet', 'resnet18', epochs=120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True, **PAPER)
+    scratch = Preset('voc-scratch', model='resnet18', epochs=150, lr=1e-3, **wide, **one_cycle)
+    yield from (scratch, new(scratch, 'voc-scratch-ours', **OURS))
+    yield new(scratch, 'voc-scratch-30', epochs=30, warmup=5, n_csg=1, precision='bfloat16', **DELAYED)
+    yield Preset('imagenet', 'imagenet', 'resnet18', 120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True, **PAPER)
 
 PRESETS = {p.name:p for p in _presets()}
 ALIASES = {'cifar10-authors':'cifar10'} # earlier names
@@ -114,14 +117,16 @@ def need_whole(lo, **kw):
 
 def setting_tests()->dict: # hyperparameter -> (test, what to pass), or its values
     "What each hyperparameter may be, apart from those that `CSG` tests itself"
-    from csg_fastai.checks import A_NAME, above, all_are, at_least, is_name, is_number, is_rising, is_share, or_none, whole_from
+    from csg_fastai.checks import A_NAME, above, all_are, at_least, is_name, is_number
+    from csg_fastai.checks import is_rising, is_share, or_none, whole_from
     from csg_fastai.data import DATASETS
     whole, positive = (whole_from(1), 'a whole number of at least 1'), (above(0), 'a number above 0')
     args = (lambda v: isinstance(v, dict) and all(isinstance(o, str) for o in v)), 'a dict of arguments'
+    is_net = lambda v: isinstance(v, str) and re.fullmatch(r'[\w:.-]+', v)
     return dict(
         name=(is_name, A_NAME),
         data=tuple(DATASETS),
-        model=((lambda v: isinstance(v, str) and re.fullmatch(r'[\w:.-]+', v)), 'the name of a network, as create_net knows it'),
+        model=(is_net, 'the name of a network, as create_net knows it'),
         epochs=whole, bs=whole, lr=positive, gamma=positive,
         opt=('sgd','adam'),
         wd=(at_least(0), 'a number of at least 0'),
@@ -141,7 +146,7 @@ def data_tests()->dict: # data set -> its arguments -> test
     from csg_fastai.checks import all_are, is_name, is_number, or_none, whole_from
     side, many, channels = whole_from(1, 4096), whole_from(1, 10**7), whole_from(1, 4)
     values = or_none(lambda v: is_number(v) or all_are(is_number)(v))
-    tensors = dict(val_bs=or_none(many), drop_last=is_flag, pad=whole_from(0, 4096), flip=is_flag, mean=values, std=values)
+    tensors = dict(val_bs=or_none(many), drop_last=is_flag, flip=is_flag, pad=whole_from(0, 4096), mean=values, std=values)
     drawn = dict(tensors, size=side, channels=channels, seed=is_seed, n_test=many)
     return dict(
         digits=drawn,
@@ -201,5 +206,5 @@ def preset(
 def _other_model(p, over):
     "What else changes with the network"
     if over.get('model', p.model) == p.model: return {}
-    small = dict(size=32, channels=3) if p.data in ('digits','canvases') and over['model'] != 'digit_net' else p.data_args
-    return dict(model_args={}, data_args=small)
+    small = p.data in ('digits','canvases') and over['model'] != 'digit_net'
+    return dict(model_args={}, data_args=dict(size=32, channels=3) if small else p.data_args)

@@ -19,8 +19,8 @@ from .mis import mis
 from .mutual_info import mutual_info_matrix
 from .recipes import check_seed, is_seed, METHODS, need_whole, Preset, preset
 from .schedule import csg_epochs
-from .train import differing, fitting, is_dict, is_sha256, preset_of, read_history, run_manifest, train
-from .train import undamaged
+from .run_folder import differing, fitting, is_dict, is_sha256, preset_of, read_history, run_manifest, undamaged
+from .train import train
 
 # %% ../nbs/12_report.ipynb #d5dc74b4
 def _measure(learn, folder, method):

@@ -25,8 +25,8 @@ from .pretrained import keep_pretrained
 from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
 from .results import manifest, read_manifest, read_results, results_dir, row_ids, write_results
-from .train import check_device, is_finished, Keeper, OutOfTime, preset_of, read_history, RUN_FILES
-from .train import run_manifest, train
+from .run_folder import is_finished, preset_of, read_history, RUN_FILES, run_manifest
+from .train import check_device, Keeper, OutOfTime, train
 
 # %% ../nbs/12a_runs.ipynb #27f77430
 @dataclass(frozen=True)
