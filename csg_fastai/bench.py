@@ -681,7 +681,7 @@ def measures_round(N, seed, threads):
     o,t = measures_data(N, seed),{}
     t['mi'] = _seconds(lambda: o.mi(threads=threads))[:2]
     o._made['mi','label'] = o.mi(threads=threads)
-    for k,name in MEASURES.items(): t[k] = _seconds(getattr(o, name))[:2]
+    for k,(name,_) in MEASURES.items(): t[k] = _seconds(getattr(o, name))[:2]
     t['all'] = [sum(v) for v in zip(*t.values())]
     return {(k,m):v for k,o in t.items() for m,v in zip(('cpu_s','wall_s'), o)}
 

@@ -21,23 +21,22 @@ from .results import Measure
 from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps
-from .data import norm_stats, read_image, _shown
+from .data import read_image, _shown
 from .explore import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
 from .interpret import CSGInterpretation
 from .localization import resize, take_images, _grad, _last_map, _still
-from .checks import did_you_mean
 from .specificity import gated_pass
 
 # %% ../nbs/11b_explain.ipynb #ex000010
 def _masked(o, x, gates):
     "Class scores [M,C] of one image with the map times each of `gates` [M,K]"
     out,y = [],torch.zeros(1, dtype=torch.long)
-    gated_pass(o._net, [(x,y)], gates, lambda z,y: out.append(z[:,0].float().cpu()), layer=o.acts.place)
+    gated_pass(o.net, [(x,y)], gates, lambda z,y: out.append(z[:,0].float().cpu()), layer=o.acts.place)
     return torch.cat(out)
 
 def _parts(o, x):
     "Maps [K,h,w], class scores [C], parts [C,K]; weights [C,K] and bias [C] of a pool + linear head, None for another"
-    with _still(o._net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
+    with _still(o.net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
     A,z = A[0].cpu(),z[0].float().cpu()
     if h := o.head(): return A, z, h[0]*pool_maps(A[None]), *h
     on,P = A.flatten(1).any(1) | ~A.any(),torch.zeros(len(z), len(A))          # to mask a map of zeros changes nothing
@@ -52,7 +51,7 @@ def _belongs(o):
     best = F.one_hot(M.argmax(1), o.C).bool() & (M > 0)
     return best.T, 'no gate: the class that a filter has most mutual information with, of those that it is active on'
 
-def _usual(o): return o._once('usual', lambda: class_means(*o._fl, o.C))
+def _usual(o): return o.once('usual', lambda: class_means(*o.xy, o.C))
 
 # %% ../nbs/11b_explain.ipynb #ex000019
 def _transformed(dl, image, mode):
@@ -69,7 +68,7 @@ def _transformed(dl, image, mode):
 
 def _taken(o, image):
     "An image [1,ch,H,W] as the network takes it, and the number of its class, None where it isn't known"
-    shape,y = o._once('shape', lambda: tuple(o._images().shape[1:])),None
+    shape,y = o.once('shape', lambda: tuple(o.some_images().shape[1:])),None
     if isinstance(image, (int,np.integer)):
         if image not in range(o.N): raise ValueError(f'image {image}: there are {o.N}, numbered from 0 to {o.N-1}')
         x,y,_ = take_images(o.dl, [int(image)])
@@ -84,14 +83,6 @@ def _taken(o, image):
         f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized as they are")
     if not x.isfinite().all(): raise ValueError('the image holds NaN or infinity: check how it was made')
     return x[None],y
-
-# %% ../nbs/11b_explain.ipynb #ex000020
-def _seen(o, x):
-    "Images [n,ch,H,W] as one looks at them, between 0 and 1; stretched where their normalisation isn't known"
-    known = norm_stats(o.dl) if hasattr(o.dl, 'dataset') else (0.,1.)
-    mean,std = (torch.as_tensor(o.norm.get(k, v)).float().view(1,-1,1,1) for k,v in zip(('mean','std'), known))
-    p = x*std + mean
-    return p.clamp(0, 1) if -.01 < p.min() and p.max() < 1.01 else (p-p.min())/(p.max()-p.min())
 
 # %% ../nbs/11b_explain.ipynb #ex000025
 @dataclass(repr=False)
@@ -118,12 +109,6 @@ class Explanation(Measure):
     without = property(lambda self: (self.logits[:,None]-self.parts).argmax(0), doc='Predicted without each filter [K]')
 
 # %% ../nbs/11b_explain.ipynb #ex000028
-def _class_number(o, c):
-    "Number of the class `c`, a name or a number"
-    if isinstance(c, str) and c not in o.vocab:
-        raise ValueError(f'no class {c!r}: use one of {listed(o.vocab, 12)}{did_you_mean(c, o.vocab)}')
-    return o.class_number(c)
-
 @patch
 def explain(self:CSGInterpretation,
     image, # Number of an image of the data, a file, a PIL image, or a tensor [ch,H,W] as the network takes it
@@ -131,14 +116,14 @@ def explain(self:CSGInterpretation,
     label=None # Name or number of the true class; None: the data's, where the image is given by its number
 )->Explanation:
     "Why the network gives an image its class: the score as a sum over the filters"
-    asked,y = [_class_number(self, c) for c in classes],None if label is None else _class_number(self, label)
+    asked,y = [self.class_number(c) for c in classes],None if label is None else self.class_number(label)
     x,known = _taken(self, image)
     A,z,P,W,b = _parts(self, x)
     first2,y = z.topk(2).indices.tolist(),known if y is None else y
     cs = list(dict.fromkeys([first2[0], *[y]*(y is not None), first2[1], *asked]))
     own,by = _belongs(self)
     muted = z - own[cs].float() @ P.T if W is not None else _masked(self, x, 1-own[cs].float())
-    return Explanation(_seen(self, x)[0], A, z, P, W, z-P.sum(1) if b is None else b, own,
+    return Explanation(self.pictures(x)[0], A, z, P, W, z-P.sum(1) if b is None else b, own,
         _usual(self), cs, muted, y, self.vocab, by, self.title)
 
 # %% ../nbs/11b_explain.ipynb #ex000026
@@ -420,10 +405,10 @@ def class_sheet(self:CSGInterpretation,
     share:float=.9 # As in `receptive_field`: how much of what counts lies in a patch
 )->ClassSheet:
     "What the filters of a class see, know, and are good for"
-    c,(own,by),M = _class_number(self, c),_belongs(self),self.M
+    c,(own,by),M = self.class_number(c),_belongs(self),self.M
     ks = own[c].nonzero().flatten()
     ks = ks[M[ks,c].argsort(descending=True)]
-    top = self._once(('strongest',n), lambda: collect(self._net, self.dl, self.acts.place, top=n, by='max', bar=True))
+    top = self.once(('strongest',n), lambda: collect(self.net, self.dl, self.acts.place, top=n, by='max', bar=True))
     masks = torch.cat([F.one_hot(ks, self.K).bool(), own[c][None]])
     at,recall = top.top_images[ks],(self.preds[self.labels==c]==c).float().mean().item()
     return ClassSheet(c, ks.tolist(), _patches(self, ks.tolist(), at, share), at, top.top_values[ks], self.labels[at],
@@ -435,9 +420,9 @@ def _patches(o, ks, at, share):
     if not ks: return []
     ids = at.unique().tolist()
     x,_,_ = take_images(o.dl, ids)
-    with _still(o._net, x, o.acts.place) as (model,xs,place):
+    with _still(o.net, x, o.acts.place) as (model,xs,place):
         A = torch.cat([_last_map(model, (b,), place)[0].cpu() for b in xs[0].split(64)])
-    (rows,cols),p = receptive_field(o._net, x[:1], o.acts.place, share),_seen(o, x)
+    (rows,cols),p = receptive_field(o.net, x[:1], o.acts.place, share),o.pictures(x)
     def cut(k, i):
         r,c = divmod(A[i,k].argmax().item(), A.shape[3])
         return p[i, :, slice(*rows[r]), slice(*cols[c])]

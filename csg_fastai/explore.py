@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'RED', 'FIRE', 'JS', 'TABS', 'TOPS', 'picture', 'tint', 'escape', 'shorten', 'svg', 'put', 'frame', 'say',
-           'outline', 'Frames', 'fragment', 'Tabs', 'View', 'Panel', 'Atlas', 'Gates', 'Muting', 'Maps', 'Attacks',
-           'Explorer', 'explore', 'report_twins']
+           'outline', 'Frames', 'fragment', 'Tabs', 'View', 'Panel', 'NetView', 'Atlas', 'Gates', 'Muting', 'Maps',
+           'Attacks', 'Explorer', 'explore', 'report_twins']
 
 # %% ../nbs/11a_explore.ipynb #f682c379
 import base64, html, io, json, numpy as np, torch
@@ -452,14 +452,13 @@ def widget(self:View)->Panel:
 def _ipython_display_(self:View): self.widget()._ipython_display_()
 
 # %% ../nbs/11a_explore.ipynb #bde98785
-class _Of(View):
+class NetView(View):
     "A view of a `CSGInterpretation`"
     def __init__(self, interp):
         super().__init__()
         self.o = interp
-    net = property(lambda self: self.o.model if self.o.learn is None else self.o.learn)
-    def _once(self, *key, fn): return self.o._once(('explore',*key), fn)
-    def _see(self, ids): return take_images(self.o.dl, ids)
+    net = property(lambda self: self.o.net)
+    def once(self, *key, fn): return self.o.once(('explore',*key), fn)
     def _name(self, c): return self.o.vocab[int(c)]
     def _classes(self, cs=None):
         many = {'no class', *(k for k,n in Counter(self.o.vocab).items() if n > 1)}
@@ -467,9 +466,9 @@ class _Of(View):
         return {label(self._name(c), c):c for c in (range(self.o.C) if cs is None else cs)}
 
 @patch
-def _each(self:_Of, what, keys, fn):
+def _each(self:NetView, what, keys, fn):
     "`fn(keys)` has a result for each key; here are those of `keys`, worked out together when they are first asked for"
-    made = self._once(what, fn=dict)
+    made = self.once(what, fn=dict)
     for new in with_bar(_chunks([k for k in dict.fromkeys(keys) if k not in made])): made.update(zip(new, fn(new)))
     return [made[k] for k in keys]
 
@@ -477,24 +476,24 @@ def _chunks(xs, n=32): return [xs[i:i+n] for i in range(0, len(xs), n)]
 
 # %% ../nbs/11a_explore.ipynb #d741c7e6
 @patch(as_prop=True)
-def own(self:_Of):
+def own(self:NetView):
     "Which filters belong to which class [C,K], bool"
     find = lambda: torch.stack([self.o.related(c) for c in range(self.o.C)])
-    return self._once('own', fn=find)
+    return self.once('own', fn=find)
 
 @patch
-def ranked(self:_Of, c)->list:
+def ranked(self:NetView, c)->list:
     "The filters of class c, by what they know of it"
     ks = self.own[c].nonzero().flatten()
     return ks[self.o.M[ks,c].argsort(descending=True)].tolist()
 
 @patch
-def owners(self:_Of, k)->str:
+def owners(self:NetView, k)->str:
     "The classes of filter k, by name"
     return ', '.join(map(self._name, self.own[:,k].nonzero().flatten())) or 'no class'
 
 # %% ../nbs/11a_explore.ipynb #f6e3b7e3
-class Atlas(_Of):
+class Atlas(NetView):
     "Class and filter: strongest images, gate and mutual information, what muting does"
     names,title = ('class','filter'),'filter atlas'
     def __init__(self, interp, n=6):
@@ -511,13 +510,13 @@ class Atlas(_Of):
 TOPS = .05,.1,.2,.3,.4,.5,.7 # Shares of a filter's values above its threshold
 
 @patch
-def thresholds(self:_Of)->torch.Tensor: # [K,len(TOPS)]
+def thresholds(self:NetView)->torch.Tensor: # [K,len(TOPS)]
     "Of each filter's map, for all the shares in `TOPS`"
     find = lambda: filter_thresholds(self.net, self.o.dl, self.o.acts.place, TOPS)
-    return self._once('thresholds', fn=find)
+    return self.once('thresholds', fn=find)
 
 @patch
-def grids(self:_Of, x)->torch.Tensor: # [n,K,h,w]
+def grids(self:NetView, x)->torch.Tensor: # [n,K,h,w]
     "The maps of all filters on images x [n,ch,H,W]"
     return torch.cat([last_map(self.net, b, self.o.acts.place).cpu() for b in with_bar(x.split(16))])
 
@@ -532,7 +531,7 @@ def _strips(self:Atlas, keys):
     ks,th = [k for k,_ in keys],self.thresholds()[:,[TOPS.index(.05)]]
     at = self.o.acts.top_images[ks,:self.n].tolist()
     ids = sorted({j for row in at for j in row})
-    x,y,p = self._see(ids)
+    x,y,p = self.o.take(ids)
     A,size,n = self.grids(x),x.shape[-2:],{j:i for i,j in enumerate(ids)}
     for k,row in zip(ks, at):
         rows = [n[j] for j in row]
@@ -543,7 +542,7 @@ def _strips(self:Atlas, keys):
 def _thumb(self:Atlas, j, number, p, region, name, side=68):
     x,H,W = j*(side+6),*p.shape[-2:]
     at = f'transform="translate({x} 0) scale({side/W:g} {side/H:g})"'
-    uri = self._once('thumb', number, fn=lambda: picture(p, 80))
+    uri = self.once('thumb', number, fn=lambda: picture(p, 80))
     return [put(uri, x, 0, side, side), frame(x, 0, side, side),
             say(shorten(name), x, side+13, 's'),
             f'<path class="region" {at} d="{outline(region)}"/>']
@@ -617,7 +616,7 @@ def draw(self:Atlas, c, k):
 def _rate(v): return 'none (there are no images)' if v.isnan() else f'{v:.1%}'
 
 # %% ../nbs/11a_explore.ipynb #78e89db5
-class Gates(_Of):
+class Gates(NetView):
     "A moment of the training: the gate as it was then"
     names,sliders,title = ('epoch',),('epoch',),'gate through training'
     def __init__(self, interp, gates=None):
@@ -626,7 +625,7 @@ class Gates(_Of):
         if (not isinstance(gates, (list,tuple,type(None)))
                 or not all(isinstance(g, dict) and 'G' in g for g in gates or ())):
             raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
-        self.gates = list(gates or [dict(epoch=None, path='', G=interp._need_gate())])
+        self.gates = list(gates or [dict(epoch=None, path='', G=interp.need_gate())])
         for g in self.gates:
             if (size := tuple(g['G'].shape)) != (self.o.C,self.o.K):
                 raise ValueError(f'a gate is {size}, but there are {self.o.C} classes and {self.o.K} filters: pass gates= of this network')
@@ -653,7 +652,7 @@ def draw(self:Gates, i):
         *svg(560, h+22, *rows, cells, frame(84, 0, 470, h), say(note, 84, h+15, 'm'), alt='gate of classes and filters')]
 
 # %% ../nbs/11a_explore.ipynb #f5969e65
-class Muting(_Of):
+class Muting(NetView):
     "One or two classes: the confusion matrix without their filters"
     names,title = ('without the filters of','and of'),'confusion after muting'
     def __init__(self, interp):
@@ -709,14 +708,14 @@ def _numbers(X, x, w):
     return [say(v, x+w*(j+.5), 11+15*i, 's', 'middle') for i,j,v in at]
 
 # %% ../nbs/11a_explore.ipynb #7caa9d81
-class Maps(_Of):
+class Maps(NetView):
     "Image, class, map and threshold: the region, the object, and their IoU"
     names,sliders,title = ('image','class','map','top'),('top',),'where filters look'
     def __init__(self, interp, images=None, object=255):
         super().__init__(interp)
         self.images = _chosen(interp, images)
         if not self.images: raise ValueError('no image is right: pass images=')
-        self.x,self.y,self.p = self._see(self.images)
+        self.x,self.y,self.p = self.o.take(self.images)
         m,size = getattr(default_dl(interp.learn, interp.dl), 'masks', None),self.x.shape[-2:]
         self.objects = None if m is None else object_masks([m[i] for i in self.images], object, size).cpu()
         self.begin = {'top':TOPS.index(.3), 'class':int(self.y[0])}
@@ -748,11 +747,11 @@ def options(self:Maps, *c):
 @patch
 def heat(self:Maps, c, k)->torch.Tensor: # [n,H,W]
     "Of all images the map of class c, or of filter k"
-    if k is None: return self._once('heat', *self.images, c, fn=lambda: self._class_map(c).cpu())
+    if k is None: return self.once('heat', *self.images, c, fn=lambda: self._class_map(c).cpu())
     return resize(self.maps()[:,k], self.x.shape[-2:])
 
 @patch
-def maps(self:Maps): return self._once('maps', *self.images, fn=lambda: self.grids(self.x))
+def maps(self:Maps): return self.once('maps', *self.images, fn=lambda: self.grids(self.x))
 
 @patch
 def _class_map(self:Maps, c):
@@ -794,14 +793,14 @@ def _left(self:Maps, i, region, side):
     return [put(self._picture(i), 0, 0, side, side), *own, path(region, 'region'), frame(0, 0, side, side)]
 
 @patch
-def _picture(self:Maps, i): return self._once('picture', self.images[i], fn=lambda: picture(self.p[i]))
+def _picture(self:Maps, i): return self.once('picture', self.images[i], fn=lambda: picture(self.p[i]))
 
 @patch
 def _right(self:Maps, i, c, k, side):
     "The picture with the map over it"
     x,key = side+10,(self.images[i], c if k is None else None, k)
     return [put(self._picture(i), x, 0, side, side),
-            put(self._once('warm', *key, fn=lambda: _warm(self.heat(c, k)[i])), x, 0, side, side),
+            put(self.once('warm', *key, fn=lambda: _warm(self.heat(c, k)[i])), x, 0, side, side),
             frame(x, 0, side, side)]
 
 def _warm(heat): return tint(heat.clamp_min(0)/heat.max().clamp_min(1e-12), FIRE, most=.85, exact=False)
@@ -820,7 +819,7 @@ def _two(self:Maps, i):
     return [int(self.y[i]),int(z.argmax())]
 
 # %% ../nbs/11a_explore.ipynb #c9aa85da
-class Attacks(_Of):
+class Attacks(NetView):
     "Image, attack and ε: prediction, and the filters that moved"
     names,sliders,title = ('image','attack','ε'),('ε',),'attacks'
     def __init__(self, interp, images=None, attacks=('fgsm','pgd'), epsilons=(.01,.031,.05,.1,.2)):
@@ -841,20 +840,20 @@ def _fool(self:Attacks):
     "The network with normalisation in front, and the chosen images, for Foolbox"
     from csg_fastai.adversarial import fool_model
     m = self.o.image_model()
-    x,y,_ = self._see(self.images)
+    x,y,_ = self.o.take(self.images)
     return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=m.bounds)
 
 @patch
 def attacked(self:Attacks, name, eps)->tuple: # `AttackResult`, `Feats` before and after
     "All chosen images under an attack"
     make = lambda: self._attack(name, eps)
-    return self._once('attacked', *self.images, name, eps, fn=make)
+    return self.once('attacked', *self.images, name, eps, fn=make)
 
 @patch
 def _attack(self:Attacks, name, eps):
     from csg_fastai.adversarial import attack
     from csg_fastai.detection import features_of
-    fm = self._once('fool', *self.images, fn=self._fool)
+    fm = self.once('fool', *self.images, fn=self._fool)
     r = attack(fm, name, eps=eps, targeted=False)
     kw = dict(every=False, layer=f'net.net.{self.o.acts.layer}')
     look = lambda x: features_of(fm.image_model, x, **kw)
