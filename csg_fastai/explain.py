@@ -22,7 +22,7 @@ from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps
 from .data import read_image, _shown
-from .explore import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
+from .views import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
 from .interpret import CSGInterpretation
 from .localization import resize, take_images, _grad, _last_map, _still
 from .specificity import gated_pass
