@@ -49,7 +49,7 @@ def _belongs(o):
     if o.G is not None: return o.G > .5, 'the gate is above 0.5'
     M = o.M.where(_usual(o).T > o.features.mean(0)[:,None], 0)
     best = F.one_hot(M.argmax(1), o.C).bool() & (M > 0)
-    return best.T, 'no gate: the class that a filter has most mutual information with, of those that it is active on'
+    return best.T, 'no gate: most mutual information, of the classes that the filter is active on'
 
 def _usual(o): return o.once('usual', lambda: class_means(*o.xy, o.C))
 
@@ -64,7 +64,7 @@ def _transformed(dl, image, mode):
     ds = getattr(dl, 'dataset', None)
     while hasattr(ds, 'dataset'): ds = ds.dataset
     if callable(t := getattr(ds, 'transform', None)): return t(im)[None]
-    raise ValueError("the loader's data set has no `transform` that a picture could go through: pass a tensor as the network takes it")
+    raise ValueError("the loader's data set has no `transform` for a picture: pass a tensor as the network takes it")
 
 def _taken(o, image):
     "An image [1,ch,H,W] as the network takes it, and the number of its class, None where it isn't known"
@@ -80,7 +80,7 @@ def _taken(o, image):
         raise ValueError(f'the image is a tensor of {x.dtype}: pass it as the loader gives it, or a PIL image')
     if x.ndim==4 and len(x)==1: x = x[0]
     if x.shape != shape: raise ValueError(
-        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized as they are")
+        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized")
     if not x.isfinite().all(): raise ValueError('the image holds NaN or infinity: check how it was made')
     return x[None],y
 
@@ -197,12 +197,12 @@ def _silent(self:Explanation):
     "What the true class's filters did, where the prediction is wrong"
     if (y := self.label) in (None,self.pred): return []
     now,usual = self.activations[self.owned[y]].sum(),self.usual[y,self.owned[y]].sum()
-    return [] if not usual > 0 else [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as they are on its images on average.']
+    return [] if not usual > 0 else [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as on its images on average.']
 
 # %% ../nbs/11b_explain.ipynb #ex000031
 @patch(as_prop=True)
 def _note(self:Explanation):
-    how = ' The head is not pool + linear: parts need not add up to the score, `by_class()` has the remainder.'
+    how = ' The head is not pool + linear: `by_class()` has what the parts leave of the score.'
     return f'{self.words()}{"" if self.exact else how} Whose a filter is: {self.by}.'
 
 @patch

@@ -12,7 +12,7 @@ from fastai.learner import Learner
 from fastcore.basics import patch
 from pathlib import Path
 from .activations import cached
-from .checks import check_known, did_you_mean, listed
+from .checks import check_gate, check_known, check_number, did_you_mean, listed
 from .gate import filter_order, l1_density
 from .interpret import CSGInterpretation, make_interpretation
 from .localization import activmap, cam_map, filter_thresholds, gradcam, iou, last_map, object_masks
@@ -27,7 +27,6 @@ class NetView(View):
     def __init__(self, interp):
         super().__init__()
         self.o = interp
-    net = property(lambda self: self.o.net)
     def once(self, *key, fn): return self.o.once(('explore',*key), fn)
     def _name(self, c): return self.o.vocab[int(c)]
     def _classes(self, cs=None):
@@ -36,20 +35,18 @@ class NetView(View):
         return {label(self._name(c), c):c for c in (range(self.o.C) if cs is None else cs)}
 
 @patch
-def _each(self:NetView, what, keys, fn):
-    "`fn(keys)` has a result for each key; here are those of `keys`, worked out together when they are first asked for"
+def _each(self:NetView, what, keys, fn, n=32):
+    "`fn(keys)` has a result for each key; here are those of `keys`, worked out `n` together when they are first asked for"
     made = self.once(what, fn=dict)
-    for new in with_bar(_chunks([k for k in dict.fromkeys(keys) if k not in made])): made.update(zip(new, fn(new)))
+    new = [k for k in dict.fromkeys(keys) if k not in made]
+    for some in with_bar([new[i:i+n] for i in range(0, len(new), n)]): made.update(zip(some, fn(some)))
     return [made[k] for k in keys]
-
-def _chunks(xs, n=32): return [xs[i:i+n] for i in range(0, len(xs), n)]
 
 # %% ../nbs/11a_explore.ipynb #d741c7e6
 @patch(as_prop=True)
 def own(self:NetView):
     "Which filters belong to which class [C,K], bool"
-    find = lambda: torch.stack([self.o.related(c) for c in range(self.o.C)])
-    return self.once('own', fn=find)
+    return self.once('own', fn=lambda: torch.stack([self.o.related(c) for c in range(self.o.C)]))
 
 @patch
 def ranked(self:NetView, c)->list:
@@ -69,7 +66,7 @@ class Atlas(NetView):
     def __init__(self, interp, n=6):
         super().__init__(interp)
         self.n = min(n, self.o.acts.top_images.shape[1])
-        if self.n < 1: raise ValueError(f'n={self.n}: there are no images to show; pass n=1 or more, here and as top= of the pass')
+        check_number('n', self.n, lambda n: n >= 1, 'there are no images to show; pass n=1 or more, here and as top= of the pass')
         self.begin = {'class':int(self.own.sum(1).argmax())}
     def options(self, *c):
         if not c: return self._classes()
@@ -82,13 +79,12 @@ TOPS = .05,.1,.2,.3,.4,.5,.7 # Shares of a filter's values above its threshold
 @patch
 def thresholds(self:NetView)->torch.Tensor: # [K,len(TOPS)]
     "Of each filter's map, for all the shares in `TOPS`"
-    find = lambda: filter_thresholds(self.net, self.o.dl, self.o.acts.place, TOPS)
-    return self.once('thresholds', fn=find)
+    return self.once('thresholds', fn=lambda: filter_thresholds(self.o.net, self.o.dl, self.o.acts.place, TOPS))
 
 @patch
 def grids(self:NetView, x)->torch.Tensor: # [n,K,h,w]
     "The maps of all filters on images x [n,ch,H,W]"
-    return torch.cat([last_map(self.net, b, self.o.acts.place).cpu() for b in with_bar(x.split(16))])
+    return torch.cat([last_map(self.o.net, b, self.o.acts.place).cpu() for b in with_bar(x.split(16))])
 
 # %% ../nbs/11a_explore.ipynb #3a603975
 @patch
@@ -140,10 +136,9 @@ def recall(self:Atlas)->torch.Tensor:
 
 # %% ../nbs/11a_explore.ipynb #3a37c73e
 def _bars(values, x, w, top, cls):
-    "A path of bars, one a row of 15 pixels"
+    "A path of bars, each a row of 15 pixels"
     vs = [w*float(v)/top for v in values]
-    bar = lambda i,v: f'M{x} {17+15*i}h{v:.1f}v10h-{v:.1f}z'
-    d = ''.join(bar(i, v) for i,v in enumerate(vs) if v > .4)
+    d = ''.join(f'M{x} {17+15*i}h{v:.1f}v10h-{v:.1f}z' for i,v in enumerate(vs) if v > .4)
     return f'<path class="{cls}" d="{d}"/>'
 
 @patch
@@ -157,18 +152,14 @@ def _rows(self:Atlas, c, k):
 @patch
 def bars(self:Atlas, c, k)->list:
     "Gate, mutual information and recall of each class"
-    cs,M,(a,b,r) = self._rows(c, k),self.o.M,(90,230,370)
+    cs,M,G,(a,b,r) = self._rows(c, k),self.o.M,self.o.G,(90,230,370)
     before,after = (o[cs].nan_to_num(0) for o in (self.recall(), self.muted(k)))
-    name = lambda i,j: say(shorten(self._name(j)), 80, 26+15*i, 'b'*(j==c), 'end')
-    parts = [name(i, j) for i,j in enumerate(cs)]
-    if (G := self.o.G) is not None:
-        parts += [say('gate', a, 11, 'm'), _bars(G[cs,k], a, 110, 1, 'g')]
-    parts += [say('mutual information', b, 11, 'm'),
-              _bars(M[k,cs], b, 110, M.max().item() or 1., 'i'),
-              say('recognised without it', r, 11, 'm'),
-              _bars(after, r, 130, 1, 'r'), _bars(before, r, 130, 1, 'o')]
+    names = [say(shorten(self._name(j)), 80, 26+15*i, 'b'*(j==c), 'end') for i,j in enumerate(cs)]
+    gate = [] if G is None else [say('gate', a, 11, 'm'), _bars(G[cs,k], a, 110, 1, 'g')]
+    mi = say('mutual information', b, 11, 'm'),_bars(M[k,cs], b, 110, M.max().item() or 1., 'i')
+    recall = say('recognised without it', r, 11, 'm'),_bars(after, r, 130, 1, 'r'),_bars(before, r, 130, 1, 'o')
     alt = f'gate, mutual information and recall without filter {k}, by class'
-    return svg(510, 20+15*len(cs), *parts, alt=alt)
+    return svg(510, 20+15*len(cs), *names, *gate, *mi, *recall, alt=alt)
 
 # %% ../nbs/11a_explore.ipynb #d89f86aa
 @patch
@@ -177,11 +168,9 @@ def draw(self:Atlas, c, k):
     if k is None: return [f'<p>No filter belongs to {name}.</p>']
     gate = '' if self.o.G is None else f'gate {self.o.G[c,k]:.2f}, '
     was,now = (_rate(o[c]) for o in (self.recall(), self.muted(k)))
-    text = (f'<p>Filter {k} belongs to {escape(self.owners(k))}. For {name}: {gate}'
-            f'mutual information {self.o.M[k,c]:.3f} nats; {was} of these images are '
-            f'recognised with it, {now} without.</p>')
-    alt = f'the images that excite filter {k} most'
-    return [text, *svg(self.n*74, 84, *self.strip(k), alt=alt), *self.bars(c, k)]
+    known = f'For {name}: {gate}mutual information {self.o.M[k,c]:.3f} nats; {was} of these images are recognised with it, {now} without.'
+    strip = svg(self.n*74, 84, *self.strip(k), alt=f'the images that excite filter {k} most')
+    return [f'<p>Filter {k} belongs to {escape(self.owners(k))}. {known}</p>', *strip, *self.bars(c, k)]
 
 def _rate(v): return 'none (there are no images)' if v.isnan() else f'{v:.1%}'
 
@@ -192,13 +181,10 @@ class Gates(NetView):
     def __init__(self, interp, gates=None):
         super().__init__(interp)
         gates = load_gates(gates) if isinstance(gates, (str,Path)) else gates
-        if (not isinstance(gates, (list,tuple,type(None)))
-                or not all(isinstance(g, dict) and 'G' in g for g in gates or ())):
+        if not isinstance(gates, (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
             raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
         self.gates = list(gates or [dict(epoch=None, path='', G=interp.need_gate())])
-        for g in self.gates:
-            if (size := tuple(g['G'].shape)) != (self.o.C,self.o.K):
-                raise ValueError(f'a gate is {size}, but there are {self.o.C} classes and {self.o.K} filters: pass gates= of this network')
+        for g in self.gates: check_gate(g['G'], self.o.C, self.o.K, 'a gate in gates=')
         self.begin = {'epoch':len(self.gates)-1}
         self.order = filter_order(self.gates[-1]['G'])
     def options(self, *c): return {_when(g):i for i,g in enumerate(self.gates)}
@@ -258,7 +244,7 @@ def draw(self:Muting, a, b):
     rec,rest = X.diagonal()/X.sum(1),[c for c in range(self.o.C) if c not in cs]
     own = ''.join(f' <b>{escape(self._name(c))}</b> {_rate(rec[c])},' for c in cs)
     who = 'other' if cs else 'all'
-    text = (f'<p>{int(self.mask(a, b).sum())} filters muted. Recognised:{own} {who} classes {_rate(rec[rest].nanmean())} on average.</p>')
+    text = f'<p>{int(self.mask(a, b).sum())} filters muted. Recognised:{own} {who} classes {_rate(rec[rest].nanmean())} on average.</p>'
     return [text, *_matrix(X, self.o.vocab, cs)]
 
 def _matrix(X, vocab, marked=()):
@@ -298,8 +284,8 @@ def _one_of_each(o, n=8):
 def _chosen(o, images=None):
     "Numbers of images: those given, or one of each class"
     if images is None: return _one_of_each(o)
-    ids = several(images)
-    if len(ids) and all(i in range(o.N) for i in ids): return [int(i) for i in ids]
+    ids = list(several(images))
+    if ids and all(i in range(o.N) for i in ids): return list(map(int, ids))
     raise ValueError(f'images={listed([i for i in ids if i not in range(o.N)])}: pass numbers of images from 0 to {o.N-1}')
 
 # %% ../nbs/11a_explore.ipynb #841023d3
@@ -316,7 +302,7 @@ def options(self:Maps, *c):
 # %% ../nbs/11a_explore.ipynb #77be3531
 @patch
 def heat(self:Maps, c, k)->torch.Tensor: # [n,H,W]
-    "Of all images the map of class c, or of filter k"
+    "The map of class c, or of filter k, on all images"
     if k is None: return self.once('heat', *self.images, c, fn=lambda: self._class_map(c).cpu())
     return resize(self.maps()[:,k], self.x.shape[-2:])
 
@@ -325,7 +311,7 @@ def maps(self:Maps): return self.once('maps', *self.images, fn=lambda: self.grid
 
 @patch
 def _class_map(self:Maps, c):
-    args,h = (self.net, self.x, c, self.o.acts.place),self.o.head()
+    args,h = (self.o.net, self.x, c, self.o.acts.place),self.o.head()
     return cam_map(*args, W=h[0]) if h else gradcam(*args)
 
 @patch
@@ -409,15 +395,13 @@ class Attacks(NetView):
 def _fool(self:Attacks):
     "The network with normalisation in front, and the chosen images, for Foolbox"
     from csg_fastai.adversarial import fool_model
-    m = self.o.image_model()
-    x,y,_ = self.o.take(self.images)
+    m,(x,y,_) = self.o.image_model(),self.o.take(self.images)
     return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=m.bounds)
 
 @patch
 def attacked(self:Attacks, name, eps)->tuple: # `AttackResult`, `Feats` before and after
     "All chosen images under an attack"
-    make = lambda: self._attack(name, eps)
-    return self.once('attacked', *self.images, name, eps, fn=make)
+    return self.once('attacked', *self.images, name, eps, fn=lambda: self._attack(name, eps))
 
 @patch
 def _attack(self:Attacks, name, eps):
@@ -425,8 +409,7 @@ def _attack(self:Attacks, name, eps):
     from csg_fastai.detection import features_of
     fm = self.once('fool', *self.images, fn=self._fool)
     r = attack(fm, name, eps=eps, targeted=False)
-    kw = dict(every=False, layer=f'net.net.{self.o.acts.layer}')
-    look = lambda x: features_of(fm.image_model, x, **kw)
+    look = lambda x: features_of(fm.image_model, x, every=False, layer=f'net.net.{self.o.acts.layer}')
     return r,look(r.clean),look(r.adv)
 
 # %% ../nbs/11a_explore.ipynb #859066fd
@@ -528,9 +511,8 @@ def explore(
     **kwargs # For `CSGInterpretation`: layer, folder, title
 )->Explorer:
     "Five things to play with, as widgets (`widget`) or on a page (`static`)"
-    from csg_fastai.interpret import CSGInterpretation as Interp
-    if isinstance(learn, Interp): return Explorer(learn, images, gates, object)
-    make = Interp.from_learner if isinstance(learn, Learner) else Interp.from_model
+    if isinstance(learn, CSGInterpretation): return Explorer(learn, images, gates, object)
+    make = CSGInterpretation.from_learner if isinstance(learn, Learner) else CSGInterpretation.from_model
     return Explorer(make(learn, dl=dl, gate=gate, **kwargs), images, gates, object)
 
 # %% ../nbs/11a_explore.ipynb #75d390c1
@@ -541,13 +523,10 @@ def report_twins(
     max_mb:float=1. # Refuse to become heavier
 )->str: # One piece of HTML
     "Atlas, confusion after muting and the gate through training, for a run's report"
-    from csg_fastai.activations import cached
-    from csg_fastai.interpret import CSGInterpretation as Interp, make_interpretation
     acts,dl = cached(folder, learn),learn.dls.valid           # the pass that is there
-    o = make_interpretation(Interp, learn, learn.model, dl, acts, learn.csg, None, '')
-    gates = kept_gates(Path(folder)/'gates.safetensors')
-    views = [*['atlas']*(o.N <= most),'confusion','gates']
-    return Explorer(o, gates=gates).static(views=views, max_mb=max_mb)._repr_html_()
+    o = make_interpretation(CSGInterpretation, learn, learn.model, dl, acts, learn.csg, None, '')
+    ex = Explorer(o, gates=kept_gates(Path(folder)/'gates.safetensors'))
+    return ex.static(views=[*['atlas']*(o.N <= most),'confusion','gates'], max_mb=max_mb)._repr_html_()
 
 # %% ../nbs/11a_explore.ipynb #6acc657e
 @patch
