@@ -166,10 +166,11 @@ class PairLoader:
 def _look(o, dl, layer, folder, kwargs):
     "The pass, and the loader that it went over"
     look = partial(cached, folder) if folder else collect
-    try: return look(o, dl, layer, **{'bar':True, **kwargs}),dl
+    try: return look(o, dl, layer, **{'bar':True, **kwargs}),dl            # what is a pair costs nothing more
     except ValueError:
-        with plain_data(dl) as d: b = first(d)
-        if isinstance(dl, PairLoader) or _pair(b) is None: raise
+        pair = None
+        with suppress(ValueError), plain_data(dl) as d: pair = _pair(first(d))
+        if pair is None or isinstance(dl, PairLoader): raise
     return _look(o, PairLoader(dl), layer, folder, kwargs)
 
 # %% ../nbs/11_interpret.ipynb #pair0004
