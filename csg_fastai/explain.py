@@ -144,7 +144,7 @@ def strongest(self:Explanation, c:int, n:int=8)->list:
 
 @patch
 def by_class(self:Explanation)->pd.DataFrame:
-    "What own, shared and foreign filters add to the score of each class on show, and the prediction without its filters"
+    "What own, shared and foreign filters add to each class on show, and the prediction without its filters"
     rest,rows = 'bias' if self.exact else 'remainder',[]
     for c,z in zip(self.classes, self.muted):
         sums = {k:self.parts[c][torch.from_numpy(self.kinds(c)==k)].sum().item() for k in ('own','shared','foreign')}

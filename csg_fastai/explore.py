@@ -19,7 +19,8 @@ from .localization import activmap, cam_map, filter_thresholds, gradcam, iou, la
 from .localization import resize, top_mask
 from .passes import default_dl, with_bar
 from .train import kept_gates, load_gates
-from .views import check_only, escape, FIRE, Frames, frame, outline, picture, put, say, several, shorten, svg, Tabs, tint, View
+from .views import check_only, escape, FIRE, frame, outline, picture, put, say, several, shorten, svg
+from .views import Tabs, tint, View
 
 # %% ../nbs/11a_explore.ipynb #bde98785
 class NetView(View):
@@ -36,7 +37,7 @@ class NetView(View):
 
 @patch
 def _each(self:NetView, what, keys, fn, n=32):
-    "`fn(keys)` has a result for each key; here are those of `keys`, worked out `n` together when they are first asked for"
+    "Results of `fn` for each of `keys`, worked out `n` at a time when they are first asked for"
     made = self.once(what, fn=dict)
     new = [k for k in dict.fromkeys(keys) if k not in made]
     for some in with_bar([new[i:i+n] for i in range(0, len(new), n)]): made.update(zip(some, fn(some)))
@@ -168,9 +169,9 @@ def draw(self:Atlas, c, k):
     if k is None: return [f'<p>No filter belongs to {name}.</p>']
     gate = '' if self.o.G is None else f'gate {self.o.G[c,k]:.2f}, '
     was,now = (_rate(o[c]) for o in (self.recall(), self.muted(k)))
-    known = f'For {name}: {gate}mutual information {self.o.M[k,c]:.3f} nats; {was} of these images are recognised with it, {now} without.'
+    known = f'{gate}mutual information {self.o.M[k,c]:.3f} nats; {was} of these images are recognised with it, {now} without.'
     strip = svg(self.n*74, 84, *self.strip(k), alt=f'the images that excite filter {k} most')
-    return [f'<p>Filter {k} belongs to {escape(self.owners(k))}. {known}</p>', *strip, *self.bars(c, k)]
+    return [f'<p>Filter {k} belongs to {escape(self.owners(k))}. For {name}: {known}</p>', *strip, *self.bars(c, k)]
 
 def _rate(v): return 'none (there are no images)' if v.isnan() else f'{v:.1%}'
 
@@ -204,8 +205,8 @@ def draw(self:Gates, i):
     note = f'{self.o.K} filters, in the order of the last gate'
     text = f'<p>Epoch: {_when(g)}{path}. L1-density {l1_density(g["G"]):.3f}</p>'
     cells = put(tint(g['G'][:,self.order]), 84, 0, 470, h)
-    return [text,
-        *svg(560, h+22, *rows, cells, frame(84, 0, 470, h), say(note, 84, h+15, 'm'), alt='gate of classes and filters')]
+    parts = *rows,cells,frame(84, 0, 470, h),say(note, 84, h+15, 'm')
+    return [text, *svg(560, h+22, *parts, alt='gate of classes and filters')]
 
 # %% ../nbs/11a_explore.ipynb #f5969e65
 class Muting(NetView):

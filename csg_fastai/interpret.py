@@ -151,7 +151,8 @@ def _pair(b):
     "Images and labels of a batch that has them by name, or before other things; None where that isn't clear"
     if isinstance(b, Mapping): x,y = (next((b[k] for k in ks if k in b), None) for ks in (_IMAGES,_LABELS))
     else: x,y = b[:2] if isinstance(b, (tuple,list)) and len(b) > 2 else (None,None)
-    return (x,y) if isinstance(x, Tensor) and isinstance(y, Tensor) and y.ndim==1 and not y.is_floating_point() else None
+    clear = isinstance(x, Tensor) and isinstance(y, Tensor) and y.ndim==1 and not y.is_floating_point()
+    return (x,y) if clear else None
 
 class PairLoader:
     "A loader `dl` whose batches hold more than images and labels, or hold them by name, as one of (images, labels)"
@@ -176,7 +177,7 @@ def _look(o, dl, layer, folder, kwargs):
 # %% ../nbs/11_interpret.ipynb #pair0004
 class ScoresAlone(nn.Module):
     "The network `whole`, of all its outputs the scores [B,C] of C classes; one score z of two classes becomes (0,z)"
-    def __init__(self, whole, C): super().__init__(); self.whole,self.C = whole,C
+    def __init__(self, whole, C): super().__init__(); self.whole,self.C,self.training = whole,C,whole.training
     def forward(self, *xs):
         out = self.whole(*xs)
         if self.C != 2 or not isinstance(out, Tensor) or out.numel() != len(out): return class_scores(out, self.C)
@@ -185,8 +186,9 @@ class ScoresAlone(nn.Module):
 def _scores_alone(model, layer, C):
     "The network that gives C scores alone, where C is given, and what its layer is called there"
     if C is None: return model,layer
+    if isinstance(layer, str): layer = f'whole.{layer}'
     if isinstance(layer, Place): layer = Place(f'whole.{layer.name}', layer.when, layer.relu)
-    return ScoresAlone(bare_model(model), C).train(bare_model(model).training),f'whole.{layer}' if isinstance(layer, str) else layer
+    return ScoresAlone(bare_model(model), C),layer
 
 # %% ../nbs/11_interpret.ipynb #18c64859
 @patch(cls_method=True)
@@ -212,8 +214,8 @@ def from_learner(cls:CSGInterpretation,
     if layer is None and isinstance(gate, CSG): layer = gate.place
     dl = own_dl(learn, ds_idx) if dl is None else dl
     model,layer = _scores_alone(learn.model, layer, n_classes)
-    asked,kwargs = (learn, kwargs) if n_classes is None else (model, {'device':getattr(learn.dls, 'device', None), **kwargs})
-    acts,dl = _look(asked, dl, layer, folder, kwargs)
+    if n_classes is not None: kwargs = {'device':getattr(learn.dls, 'device', None), **kwargs}
+    acts,dl = _look(learn if n_classes is None else model, dl, layer, folder, kwargs)
     return make_interpretation(cls, learn, model, dl, acts, gate, act, title, dict(mean=mean, std=std, bounds=bounds))
 
 # %% ../nbs/11_interpret.ipynb #f6072543
@@ -464,7 +466,8 @@ def class_similarity(self:CSGInterpretation,
 )->ClassSimilarity:
     "Cosine between the rows of classes, and their tree"
     of = of or ('gate' if self.G is not None else 'features')
-    rows = dict(gate=self.need_gate, features=lambda: class_means(*self.xy, self.C), weights=lambda: self._need_head("of='weights'")[0])
+    rows = dict(gate=self.need_gate, features=lambda: class_means(*self.xy, self.C),
+                weights=lambda: self._need_head("of='weights'")[0])
     return class_similarity(rows[check_known(of, rows, 'of')](), self.vocab, f'{self.title} {of}'.strip())
 
 @patch
@@ -600,7 +603,8 @@ def show_maps(self:CSGInterpretation,
 def fool(self:CSGInterpretation, **kwargs):
     "The network as Foolbox wants it; mean=, std= and bounds= as in `fool_model`, if not those of the interpretation"
     from csg_fastai.adversarial import fool_model
-    return self.once(('fool', *sorted(kwargs.items())), lambda: fool_model(self.net, self.dl, **{**self.norm, **kwargs}))
+    make = lambda: fool_model(self.net, self.dl, **{**self.norm, **kwargs})
+    return self.once(('fool', *sorted(kwargs.items())), make)
 
 @patch
 def image_model(self:CSGInterpretation):
@@ -665,7 +669,8 @@ def detect(self:CSGInterpretation,
 ): # `Detection`
     "Train and judge a detector of an attack (Sec. 5.2)"
     from csg_fastai.detection import detect
-    return detect(self.pairs(name, **(attack_args or {})), n_train, n_test, **{**dict(title=self.title, attack=name), **kwargs})
+    kwargs = {**dict(title=self.title, attack=name), **kwargs}
+    return detect(self.pairs(name, **(attack_args or {})), n_train, n_test, **kwargs)
 
 # %% ../nbs/11_interpret.ipynb #b1efc745
 @dataclass(repr=False)

@@ -289,7 +289,10 @@ def __repr__(self:Tabs):
     return f'Tabs, {", ".join(self.pages)}: {len(self)} frames, {self.kb:.0f} kB'
 
 # %% ../nbs/10b_views.ipynb #a81d4e67
-_PAGE = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{}</title>\n{}\n</html>\n')
+_PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{}</title>
+{}
+</html>
+'''
 
 @patch
 def save(self:Frames,
