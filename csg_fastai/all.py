@@ -28,7 +28,8 @@ from .recipes import Preset, preset, PRESETS
 from .train import KeepGates, load_gates, load_run, train
 from .pretrained import pretrained_names
 from .activations import Activations, cached, collect, exact_quantiles, head_weights
-from .explore import explore, Explorer, Frames, Tabs
+from .explore import explore, Explorer
+from .views import Frames, Tabs
 from .report import report
 
 # %% ../nbs/13a_all.ipynb #all00007

@@ -21,24 +21,23 @@ from .results import Measure
 from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps
-from .data import norm_stats, read_image
+from .data import read_image
 from .images import _shown
-from .explore import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
+from .views import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
 from .interpret import CSGInterpretation
 from .localization import resize, take_images, _grad, _last_map, _still
-from .checks import did_you_mean
 from .specificity import gated_pass
 
 # %% ../nbs/11b_explain.ipynb #ex000010
 def _masked(o, x, gates):
     "Class scores [M,C] of one image with the map times each of `gates` [M,K]"
     out,y = [],torch.zeros(1, dtype=torch.long)
-    gated_pass(o._net, [(x,y)], gates, lambda z,y: out.append(z[:,0].float().cpu()), layer=o.acts.place)
+    gated_pass(o.net, [(x,y)], gates, lambda z,y: out.append(z[:,0].float().cpu()), layer=o.acts.place)
     return torch.cat(out)
 
 def _parts(o, x):
     "Maps [K,h,w], class scores [C], parts [C,K]; weights [C,K] and bias [C] of a pool + linear head, None for another"
-    with _still(o._net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
+    with _still(o.net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
     A,z = A[0].cpu(),z[0].float().cpu()
     if h := o.head(): return A, z, h[0]*pool_maps(A[None]), *h
     on,P = A.flatten(1).any(1) | ~A.any(),torch.zeros(len(z), len(A))          # to mask a map of zeros changes nothing
@@ -51,9 +50,9 @@ def _belongs(o):
     if o.G is not None: return o.G > .5, 'the gate is above 0.5'
     M = o.M.where(_usual(o).T > o.features.mean(0)[:,None], 0)
     best = F.one_hot(M.argmax(1), o.C).bool() & (M > 0)
-    return best.T, 'no gate: the class that a filter has most mutual information with, of those that it is active on'
+    return best.T, 'no gate: most mutual information, of the classes that the filter is active on'
 
-def _usual(o): return o._once('usual', lambda: class_means(*o._fl, o.C))
+def _usual(o): return o.once('usual', lambda: class_means(*o.xy, o.C))
 
 # %% ../nbs/11b_explain.ipynb #ex000019
 def _transformed(dl, image, mode):
@@ -66,11 +65,11 @@ def _transformed(dl, image, mode):
     ds = getattr(dl, 'dataset', None)
     while hasattr(ds, 'dataset'): ds = ds.dataset
     if callable(t := getattr(ds, 'transform', None)): return t(im)[None]
-    raise ValueError("the loader's data set has no `transform` that a picture could go through: pass a tensor as the network takes it")
+    raise ValueError("the loader's data set has no `transform` for a picture: pass a tensor as the network takes it")
 
 def _taken(o, image):
     "An image [1,ch,H,W] as the network takes it, and the number of its class, None where it isn't known"
-    shape,y = o._once('shape', lambda: tuple(o._images().shape[1:])),None
+    shape,y = o.once('shape', lambda: tuple(o.some_images().shape[1:])),None
     if isinstance(image, (int,np.integer)):
         if image not in range(o.N): raise ValueError(f'image {image}: there are {o.N}, numbered from 0 to {o.N-1}')
         x,y,_ = take_images(o.dl, [int(image)])
@@ -82,17 +81,9 @@ def _taken(o, image):
         raise ValueError(f'the image is a tensor of {x.dtype}: pass it as the loader gives it, or a PIL image')
     if x.ndim==4 and len(x)==1: x = x[0]
     if x.shape != shape: raise ValueError(
-        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized as they are")
+        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized")
     if not x.isfinite().all(): raise ValueError('the image holds NaN or infinity: check how it was made')
     return x[None],y
-
-# %% ../nbs/11b_explain.ipynb #ex000020
-def _seen(o, x):
-    "Images [n,ch,H,W] as one looks at them, between 0 and 1; stretched where their normalisation isn't known"
-    known = norm_stats(o.dl) if hasattr(o.dl, 'dataset') else (0.,1.)
-    mean,std = (torch.as_tensor(o.norm.get(k, v)).float().view(1,-1,1,1) for k,v in zip(('mean','std'), known))
-    p = x*std + mean
-    return p.clamp(0, 1) if -.01 < p.min() and p.max() < 1.01 else (p-p.min())/(p.max()-p.min())
 
 # %% ../nbs/11b_explain.ipynb #ex000025
 @dataclass(repr=False)
@@ -119,12 +110,6 @@ class Explanation(Measure):
     without = property(lambda self: (self.logits[:,None]-self.parts).argmax(0), doc='Predicted without each filter [K]')
 
 # %% ../nbs/11b_explain.ipynb #ex000028
-def _class_number(o, c):
-    "Number of the class `c`, a name or a number"
-    if isinstance(c, str) and c not in o.vocab:
-        raise ValueError(f'no class {c!r}: use one of {listed(o.vocab, 12)}{did_you_mean(c, o.vocab)}')
-    return o.class_number(c)
-
 @patch
 def explain(self:CSGInterpretation,
     image, # Number of an image of the data, a file, a PIL image, or a tensor [ch,H,W] as the network takes it
@@ -132,14 +117,14 @@ def explain(self:CSGInterpretation,
     label=None # Name or number of the true class; None: the data's, where the image is given by its number
 )->Explanation:
     "Why the network gives an image its class: the score as a sum over the filters"
-    asked,y = [_class_number(self, c) for c in classes],None if label is None else _class_number(self, label)
+    asked,y = [self.class_number(c) for c in classes],None if label is None else self.class_number(label)
     x,known = _taken(self, image)
     A,z,P,W,b = _parts(self, x)
     first2,y = z.topk(2).indices.tolist(),known if y is None else y
     cs = list(dict.fromkeys([first2[0], *[y]*(y is not None), first2[1], *asked]))
     own,by = _belongs(self)
     muted = z - own[cs].float() @ P.T if W is not None else _masked(self, x, 1-own[cs].float())
-    return Explanation(_seen(self, x)[0], A, z, P, W, z-P.sum(1) if b is None else b, own,
+    return Explanation(self.pictures(x)[0], A, z, P, W, z-P.sum(1) if b is None else b, own,
         _usual(self), cs, muted, y, self.vocab, by, self.title)
 
 # %% ../nbs/11b_explain.ipynb #ex000026
@@ -160,7 +145,7 @@ def strongest(self:Explanation, c:int, n:int=8)->list:
 
 @patch
 def by_class(self:Explanation)->pd.DataFrame:
-    "What own, shared and foreign filters add to the score of each class on show, and the prediction without its filters"
+    "What own, shared and foreign filters add to each class on show, and the prediction without its filters"
     rest,rows = 'bias' if self.exact else 'remainder',[]
     for c,z in zip(self.classes, self.muted):
         sums = {k:self.parts[c][torch.from_numpy(self.kinds(c)==k)].sum().item() for k in ('own','shared','foreign')}
@@ -213,12 +198,12 @@ def _silent(self:Explanation):
     "What the true class's filters did, where the prediction is wrong"
     if (y := self.label) in (None,self.pred): return []
     now,usual = self.activations[self.owned[y]].sum(),self.usual[y,self.owned[y]].sum()
-    return [] if not usual > 0 else [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as they are on its images on average.']
+    return [] if not usual > 0 else [f'The filters of {self.vocab[y]} are {now/usual:.0%} as active as on its images on average.']
 
 # %% ../nbs/11b_explain.ipynb #ex000031
 @patch(as_prop=True)
 def _note(self:Explanation):
-    how = ' The head is not pool + linear: parts need not add up to the score, `by_class()` has the remainder.'
+    how = ' The head is not pool + linear: `by_class()` has what the parts leave of the score.'
     return f'{self.words()}{"" if self.exact else how} Whose a filter is: {self.by}.'
 
 @patch
@@ -421,10 +406,10 @@ def class_sheet(self:CSGInterpretation,
     share:float=.9 # As in `receptive_field`: how much of what counts lies in a patch
 )->ClassSheet:
     "What the filters of a class see, know, and are good for"
-    c,(own,by),M = _class_number(self, c),_belongs(self),self.M
+    c,(own,by),M = self.class_number(c),_belongs(self),self.M
     ks = own[c].nonzero().flatten()
     ks = ks[M[ks,c].argsort(descending=True)]
-    top = self._once(('strongest',n), lambda: collect(self._net, self.dl, self.acts.place, top=n, by='max', bar=True))
+    top = self.once(('strongest',n), lambda: collect(self.net, self.dl, self.acts.place, top=n, by='max', bar=True))
     masks = torch.cat([F.one_hot(ks, self.K).bool(), own[c][None]])
     at,recall = top.top_images[ks],(self.preds[self.labels==c]==c).float().mean().item()
     return ClassSheet(c, ks.tolist(), _patches(self, ks.tolist(), at, share), at, top.top_values[ks], self.labels[at],
@@ -436,9 +421,9 @@ def _patches(o, ks, at, share):
     if not ks: return []
     ids = at.unique().tolist()
     x,_,_ = take_images(o.dl, ids)
-    with _still(o._net, x, o.acts.place) as (model,xs,place):
+    with _still(o.net, x, o.acts.place) as (model,xs,place):
         A = torch.cat([_last_map(model, (b,), place)[0].cpu() for b in xs[0].split(64)])
-    (rows,cols),p = receptive_field(o._net, x[:1], o.acts.place, share),_seen(o, x)
+    (rows,cols),p = receptive_field(o.net, x[:1], o.acts.place, share),o.pictures(x)
     def cut(k, i):
         r,c = divmod(A[i,k].argmax().item(), A.shape[3])
         return p[i, :, slice(*rows[r]), slice(*cols[c])]

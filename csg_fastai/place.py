@@ -292,6 +292,7 @@ def class_scores(
     elif sizes[0] < max(2, n_classes or 0):
         why = f"the model gives {sizes[0]} scores per image for {n_classes or 'several'} classes: " \
               f"it needs one score for each class, {n_classes or 'at least 2'} outputs in its last layer"
+        if not n_classes: why += ' (a CSGInterpretation takes one score of two classes, with n_classes=2)'
     else:
         if any(t is not ts[0][1] for _,t in ts): _say_first(ts)
         return ts[0][1]

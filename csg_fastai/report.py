@@ -334,7 +334,7 @@ def _is_view(v):
 
 def _own_twins(s):
     "Kept views as a part of a page; `ValueError` if there is more in them than our views draw"
-    from csg_fastai.explore import JS, TABS, fragment
+    from csg_fastai.views import JS, TABS, fragment
     body, data = s.partition('<style>')[0], _VIEW.findall(s)
     views = [json.loads(o) for o in data]
     parts = [p for v in views for p in v['parts']]
