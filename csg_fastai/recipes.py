@@ -14,6 +14,7 @@ from .callback import CSG
 from .checks import A_NAME, above, all_are, at_least, auto_or_number, is_name, is_number, is_rising
 from .checks import is_share, or_none, unknown, whole_from
 from .data import DATASETS, from_tensors
+from .folder import folder            # puts itself into DATASETS
 from .gate import PSI
 
 # %% ../nbs/04a_recipes.ipynb #9a257479
@@ -180,6 +181,7 @@ DATA_ARGS = dict(
                   seed=is_seed, channels=whole_from(1, 4)),
     cifar10=dict(_tensors, n_train=or_none(_many), seed=is_seed),
     voc=dict(_tensors, size=_side, classes=or_none(all_are(is_name))),
+    folder=dict(_tensors, pad=or_none(whole_from(0, 4096)), size=_side, seed=is_seed, share=is_share, bad=lambda v: v in ('skip','refuse')),
     imagenet=dict(size=_side, num_workers=or_none(whole_from(0, 256))))
 
 def _check_data_args(p):

@@ -5,15 +5,18 @@
 # %% auto #0
 __all__ = ['SPARE', 'NAMED', 'WHITE', 'BLACK', 'CPU_IMAGES', 'GPU_IMAGES', 'GROUPS', 'MASKS', 'SMALL', 'LAMBDAS', 'RATES',
            'WORTH', 'KEEP', 'Job', 'work', 'Crew', 'group_names', 'group_rows', 'measure_run', 'gather', 'measure_runs',
-           'Plan', 'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'sweep', 'borrow_std', 'fill_ledger']
+           'Plan', 'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'folder_preset', 'sweep', 'borrow_std',
+           'fill_ledger']
 
 # %% ../nbs/12a_runs.ipynb #6a90fde4
-import dataclasses, json, math, os, queue, shutil, signal, subprocess, sys, tempfile
+import dataclasses, inspect, json, math, os, queue, re, shutil, signal, subprocess, sys, tempfile
 import threading, time, traceback, warnings
 from contextlib import suppress
 from dataclasses import dataclass
 import torch
 from fastai.basics import *
+from fastai.vision.core import imagenet_stats
+from .callback import CSG
 from .checks import is_number
 from .errors import in_one_line
 from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
@@ -22,7 +25,7 @@ from .gate import l1_density
 from .interpret import CSGInterpretation, own_recall, worst_other
 from .localization import gradmap_cost
 from .pretrained import keep_pretrained
-from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, preset, PRESETS
+from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, Preset, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
 from .results import manifest, read_manifest, read_results, results_dir, row_ids, write_results
 from .train import check_device, is_finished, Keeper, OutOfTime, preset_of, read_history, RUN_FILES
@@ -411,11 +414,12 @@ def _measured(d, models):
 
 def _command(m, group):
     "What to type to get a group's rows again"
-    p, q = preset_of(m), PRESETS.get(m['preset']['name'])
+    p = preset_of(m)
+    q = PRESETS.get(p.name) if p.data != 'folder' else folder_preset(p.name)
     p, q = dataclasses.asdict(p), dataclasses.asdict(q) if q else {}
     changed = ', '.join(f'{k}={v!r}' for k,v in p.items() if k in q and v != q[k])
     hyper = f' --hyper "{changed}"' if changed else ''
-    return f'csg_run {p["name"]} --seeds 1 --seed0 {m["seed"]}{hyper} --measure {group}'
+    return f'csg_run {"./"*(p["data"] == "folder")}{p["name"]} --seeds 1 --seed0 {m["seed"]}{hyper} --measure {group}'
 
 def _origin(m, group, models):
     "Where a group's rows come from: `manifest`, with the training behind them"
@@ -432,6 +436,7 @@ def measure_run(
     d, names = Path(d), group_names(what)
     if not (d/'metrics.json').exists():
         raise FileNotFoundError(f'{d}: no finished pair here: pass runs/<preset>/seed<k>, or go on with resume')
+    if not (d/'std').is_dir(): raise ValueError(f'{d}: trained without its STD twin, and measures compare the two: train again without only')
     with locked(d, say): _measure_groups(d, names, say)
     return d/'measures.csv'
 
@@ -684,6 +689,32 @@ def _keep_weights(d, into):
     m = run_manifest(d/'csg')
     if size >= SMALL: return []
     return [keep_pretrained(d/o, _weights_name(m['preset'], o, m['seed']), into) for o in METHODS]
+
+# %% ../nbs/12a_runs.ipynb #fld00002
+def _trained(model):
+    "Arguments of a network with trained weights, and of its images"
+    stats = dict(zip(('mean','std'), map(list, imagenet_stats)))
+    if not model.startswith('timm:'): return dict(weights='DEFAULT'), stats
+    try: from timm import get_pretrained_cfg
+    except ImportError: raise ImportError(f'{model} needs the package timm: pip install timm') from None
+    cfg = get_pretrained_cfg(model.removeprefix('timm:'))
+    return dict(pretrained=True), dict(mean=list(cfg.mean), std=list(cfg.std)) if cfg else stats
+
+def folder_preset(
+    path, # Folder of class folders, or a CSV; it names the run
+    model:str='resnet18', # Network, as `create_net` knows it
+    size:int=128, # Side of the images, pixels
+    pretrained:bool=False, # Begin with trained weights?
+    bad:str='skip', # Files that are no readable images: 'skip' or 'refuse'
+    **over # Hyperparameters to change
+)->Preset: # Without the path
+    "A recipe for some hundreds of photographs"
+    model_args, stats = _trained(model) if pretrained else ({}, {})
+    csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
+    name = re.sub(r'^\W+|[^\w.-]+', '-', Path(path).expanduser().resolve().stem).strip('-_.') or 'photographs'
+    p = Preset(name, 'folder', model, epochs=30, bs=16, lr=1e-3, opt='adam', wd=.01, sched='one_cycle', moms=(.95,.85,.95),
+               data_args=dict(size=size, seed=0, bad=bad, **stats), model_args=model_args, **csg)
+    return preset(p, **over)
 
 # %% ../nbs/12a_runs.ipynb #c0de0102
 LAMBDAS, RATES = (1e-3, 1e-2, 1e-1), (.01, .1, 1.)
