@@ -17,6 +17,7 @@ def in_one_line(e):
     # what Python's functions call resume and fresh
     msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
     msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)      # ... and its flags
+    msg = re.sub(r"\bbad='(skip|refuse)'", r'--bad \1', msg)
     msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
     if isinstance(e, KeyboardInterrupt):
         return 'stopped; add --resume to go on from the last epoch'

@@ -55,23 +55,24 @@ def _small(f, size):
     except ImageError as e: return str(e)
 
 @lru_cache(maxsize=1)
-def _read_all(files, times, size):
-    "All files, read by some threads; once for both trainings of a pair"
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool: return list(pool.map(partial(_small, size=size), files))
+def _read_all(files, times, size, bad):
+    "Images uint8 [N,3,size,size] and which files they are; read, and complained of, once for both trainings of a pair"
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool: xs = list(pool.map(partial(_small, size=size), files))
+    if why := [o for o in xs if isinstance(o, str)]:
+        said = f'{len(why)} of {len(files)} files are no readable images: {"; ".join(why[:20])}{"; ..."*(len(why) > 20)}'
+        if bad == 'refuse': raise ValueError(f"{said}: mend or remove them, or pass bad='skip' to leave them out")
+        warnings.warn(f'left out: {said}', stacklevel=4)
+    good = [i for i,o in enumerate(xs) if not isinstance(o, str)]
+    return torch.stack([xs[i] for i in good]) if good else None, good
 
 def _readable(path, rows, size, bad):
-    "Images uint8 [N,3,size,size] and the rows that they belong to; damaged files are named and left out, or refused"
+    "Images and the rows that they belong to; damaged files are named and left out, or refused"
     if (gb := len(rows)*3*size**2/2**30) > 8:
         raise ValueError(f'{path}: {len(rows)} images of {size} pixels take {gb:.0f} GiB of memory: pass a smaller size, or use the data set imagenet')
     files = tuple(f for f,*_ in rows)
-    xs = _read_all(files, tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in files), size)
-    if why := [o for o in xs if isinstance(o, str)]:
-        said = f'{len(why)} of {len(rows)} files are no readable images: {"; ".join(why[:20])}{"; ..."*(len(why) > 20)}'
-        if bad == 'refuse': raise ValueError(f"{said}: mend or remove them, or pass bad='skip' to leave them out")
-        warnings.warn(f'left out: {said}', stacklevel=3)
-    rows = [r for r,o in zip(rows, xs) if not isinstance(o, str)]
-    if not rows: raise ValueError(f'{path}: no readable image')
-    return torch.stack([o for o in xs if not isinstance(o, str)]), rows
+    x, good = _read_all(files, tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in files), size, bad)
+    if not good: raise ValueError(f'{path}: no readable image')
+    return x, [rows[i] for i in good]
 
 # %% ../nbs/02a_folder.ipynb #1cfb571b
 def _split(path, y, splits, share, seed):

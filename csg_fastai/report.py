@@ -13,11 +13,11 @@ from fastai.basics import *
 from fastai.learner import *
 from fastai.metrics import accuracy
 from matplotlib.figure import Figure
-from safetensors import safe_open
 from .activations import cached
 from .checks import all_are, is_name, is_number, whole_from
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, run_file, sealed, write_json
 from .gate import filter_order, l1_density, show_gate
+from .interpret import kept_mi
 from .mutual_info import mis, mutual_info_matrix
 from .recipes import check_seed, is_seed, METHODS, need_whole, Preset, preset
 from .schedule import csg_epochs
@@ -61,19 +61,14 @@ def _of_pair(d, m):
 
 def model_sha256(d, m): return run_manifest(_of_pair(d, m))['files'].get('model.safetensors')
 
-def _kept_mi(d, m):
-    "MI [C,K] of the network in d/m, as its run measured it; `ValueError` where it is damaged or of another network"
-    f = _of_pair(d, m)/'mi.safetensors'
-    try:
-        mi = read_tensors(f, 'MI')['MI'].float()
-        with safe_open(f, 'pt') as o: of = o.metadata().get('model')
-        if of != model_sha256(d, m): raise ValueError(f'{f} does not say that it is of the network beside it')
+def _mi_of(d, m):
+    "MI [C,K] of one training of a pair, as its run measured it"
+    try: return kept_mi(run_file(d, f'{m}/mi.safetensors').parent)
     except ValueError as e: raise _again(e) from None
-    return mi
 
 def _old_metrics(d, m):
     "What metrics.json says of the network in d/m; None if it is of another one or damaged, then it is made again"
-    try: r, _ = _metrics(d), _kept_mi(d, m)
+    try: r, _ = _metrics(d), _mi_of(d, m)
     except (FileNotFoundError, ValueError): return None
     return r[m] if r['models'].get(m) == model_sha256(d, m) else None
 
@@ -92,9 +87,8 @@ def export(
     "The Learner for `load_learner` and `predict`, without images and without what only the training needed"
     new = Learner(learn.dls, get_model(learn.model), learn.loss_func, metrics=accuracy, path=file.parent)
     new.csg = learn.csg
-    buf = io.BytesIO()
-    new.export(buf)
-    atomic_write(file, buf.getvalue())
+    new.export('.export.part')
+    (file.parent/'.export.part').replace(file)
 
 
 # %% ../nbs/12_report.ipynb #82951f5c
@@ -163,7 +157,7 @@ def _gate_and_mi(d, *methods):
     m, f = run_manifest(_of_pair(d, 'csg')), d/'csg'/'gate.safetensors'
     undamaged(d/'csg', m, f.name)
     G, classes = read_tensors(f, 'G')['G'].float(), m['data']['classes']
-    mi = {o:_kept_mi(d, o) for o in methods}
+    mi = {o:_mi_of(d, o).float() for o in methods}
     for o in (G, *mi.values()):
         if o.ndim != 2 or len(o) != len(classes) or not o.numel() or not o.isfinite().all():
             raise ValueError(
@@ -317,7 +311,7 @@ def _provenance(d, ms):
 WORDS = ('MIS: how much a filter’s activation tells, in nats, about the '
          'class that it tells most of, mean over filters; '
          'higher is more class-specific. L1-density: the mean entry of the gate; '
-         '1/classes, one class a filter, is the least it can be.')
+         '1/classes, one class per filter, is the least it can be.')
 
 def _words(s):
     "What the numbers mean, and how the gate came to be; `s` are the settings"
