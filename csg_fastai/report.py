@@ -286,7 +286,7 @@ def _result_rows(r):
     ms = trained(r)
     def of(k):
         v = [r[m][k]['value'] for m in ms]
-        return [*[f'{o:.4f}' for o in v], *[f'{v[1] - v[0]:+.4f}']*(len(v) > 1), r['csg'][k]['n']]
+        return [*[f'{o:.4f}' for o in v], *[f'{v[-1] - v[0]:+.4f}']*(len(v) > 1), r['csg'][k]['n']]
     d = r['csg']['density']
     size = ' classes × '.join(map(str, d['shape'])) + ' filters'
     blank = ['']*(len(ms) > 1)
