@@ -76,17 +76,34 @@ def _known(what, name, names):
     if name in names: return
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=.5)
     hint = f' (did you mean {" or ".join(near)}?)' if near else ''
-    raise ValueError(f'unknown {what} {name!r}{hint}: use one of {", ".join(names)}')
+    raise ValueError(f'unknown {what} {name!r}{hint}: use one of {", ".join(names)}, or the path of a folder of photographs')
 
 def _at_least(least, **numbers):
     "Refuse numbers below `least`; None is none"
     for k,v in numbers.items():
         if v is not None and v < least: raise ValueError(f'--{k} {v}: pass a whole number of at least {least}')
 
+def _is_path(s): return s not in RECIPES and (os.path.exists(s) or os.sep in s or s.lower().endswith('.csv'))
+
+
+# %% ../nbs/13_cli.ipynb #phc00001
+def _check_photos(path, data, download, bad):
+    "Refuse what can't be a data set of one's own, before anything heavy is imported"
+    if not os.path.exists(path): raise FileNotFoundError(f'{path}: no such folder or CSV')
+    if data or download: raise ValueError(f'--data and --download are for recipes, and {path} is the data itself')
+    if bad not in (None, 'skip', 'refuse'): raise ValueError(f'--bad {bad}: pass skip or refuse')
+
+def _photo_recipe(path, over, **kwargs):
+    "The recipe for a folder, which from here on is where data are looked for"
+    from csg_fastai.runs import folder_preset
+    os.environ['CSG_DATA'] = os.path.abspath(os.path.expanduser(path))
+    kwargs = {k:v for k,v in {**kwargs, **over}.items() if v not in (None, False)}
+    return folder_preset(path, **kwargs)
+
 # %% ../nbs/13_cli.ipynb #6bd52b9e
-@command('preset', 'recipe, see above', f'. Recipes: {", ".join(RECIPES)}')
+@command('preset', 'recipe, or a folder of photographs (class folders) or a CSV of files and labels', f'. Recipes: {", ".join(RECIPES)}')
 def csg_run(
-    preset:str='digits', # recipe, see above
+    preset:str='digits', # recipe, or a folder of photographs (class folders) or a CSV of files and labels
     seeds:int=1, # pairs of trainings, each with a seed of its own
     seed0:int=0, # first seed
     out:str='runs', # folder of all runs
@@ -110,6 +127,10 @@ def csg_run(
     period:int=None, # length of the CSG cycle in epochs
     warmup:int=None, # STD epochs before the first gated one
     hyper:str=None, # other hyperparameters: "n_csg=2, wd=0"
+    size:int=None, # of a folder: side of the images, pixels (default: 128)
+    pretrained:bool=False, # of a folder: begin with trained weights
+    only:str=None, # csg: train without the STD twin
+    bad:str=None, # of a folder: files that are no readable images, skip or refuse (default: skip)
     threads:int=None, # CPU threads (of each process)
     quiet:bool=False # no progress
 ):
@@ -119,25 +140,34 @@ def csg_run(
         begun = time.time()
         _plain_warnings('csg_run')
         if data: os.environ['CSG_DATA'] = data
-        _known('preset', preset, RECIPES)
+        photos = _is_path(preset)
+        if photos: _check_photos(preset, data, download, bad)
+        else: _known('preset', preset, RECIPES)
+        if not photos and (size or pretrained or bad): raise ValueError(f'--size, --pretrained and --bad are for a folder of photographs, and {preset} is a recipe')
+        if only not in (None, 'csg'): raise ValueError(f'--only {only}: pass csg, or leave it out for both trainings')
+        if only and (jobs or budget or measure): raise ValueError('--only trains one network in one process: leave out --jobs, --budget and --measure')
         _at_least(0, seed0=seed0)
         _at_least(1, threads=threads)
         if not out: raise ValueError("--out '': pass the folder of all runs")
         over = dict(epochs=epochs, bs=bs, lr=lr, model=model, period=period, warmup=warmup) | parse_hyper(hyper)
         if 'name' in over: raise ValueError('--hyper name=: a run is called by its recipe; choose its folder with --out')
-        from csg_fastai.recipes import preset as recipe
-        p = recipe(preset, **over)
+        p = _photo_recipe(preset, over, size=size, pretrained=pretrained, bad=bad) if photos else _recipe(preset, over)
         if download: _download(p.data)
         bar = not quiet and _rank0() and sys.stdout.isatty()
         kw = dict(resume=resume, fresh=fresh, device=_device(device))
         if budget and _many(): kw['until'] = begun + 60*budget
         if _many() or (jobs is None and budget is None and not measure):
-            s = _in_here(p, seeds, seed0, out, threads, _say(quiet), bar=bar, **kw)
+            s = _in_here(p, seeds, seed0, out, threads, _say(quiet), bar=bar, only=only, **kw)
         else:
             from csg_fastai.runs import side_by_side
             s = side_by_side(p, seeds, seed0, out, jobs, budget, threads,
                              _say(quiet), measure=measure, begun=begun, **kw)
         if s and _rank0(): print(*_lines(s, os.path.join(out, p.name)), sep='\n')
+
+def _recipe(name, over):
+    from csg_fastai.recipes import preset
+    return preset(name, **over)
+
 
 # %% ../nbs/13_cli.ipynb #f887aa87
 def _many(): return int(os.environ.get('WORLD_SIZE') or 1) > 1
@@ -160,23 +190,22 @@ def _plain_warnings(prog):
 def _lines(s, d):
     "What to say at the end"
     if 'stats' in s:
-        yield from (_result(s), f'report: {os.path.join(d, "report.html")}')
+        yield from (*_result(s), f'report: {os.path.join(d, "report.html")}')
     else: yield 'no pair is finished yet'
     if s.get('unfinished'):
         yield f'unfinished: {", ".join(s["unfinished"])}; add --resume to go on'
 
 def _result(s):
     "The summary in lines"
-    m = {k:o['mean'] for k,o in s['stats'].items()}
-    sd = s['stats']['MIS CSG − STD']['sd']
-    sd = '' if sd is None else f' (sd {sd:.4f})'
-    n, seeds = s['n_test'], s['seeds']
-    return (f'{s["preset"]}, seed{"s"*(len(seeds) > 1)} '
-            f'{", ".join(map(str, seeds))}, {n} test images\n'
-            f'accuracy  STD {m["accuracy STD"]:.4f}  CSG {m["accuracy CSG"]:.4f}\n'
-            f'MIS       STD {m["MIS STD"]:.4f}  CSG {m["MIS CSG"]:.4f}  difference '
-            f'{m["MIS CSG − STD"]:+.4f}{sd} nats\n'
-            f'L1-density of the gate {m["L1-density"]:.4f}')
+    m, seeds = {k:o['mean'] for k,o in s['stats'].items()}, s['seeds']
+    yield f'{s["preset"]}, seed{"s"*(len(seeds) > 1)} {", ".join(map(str, seeds))}, {s["n_test"]} test images'
+    both = lambda k: '  '.join(f'{o} {m[f"{k} {o}"]:.4f}' for o in ('STD','CSG') if f'{k} {o}' in m)
+    gain = s['stats'].get('MIS CSG − STD', {})
+    sd = f' (sd {gain["sd"]:.4f})' if gain.get('sd') is not None else ''
+    yield f'accuracy  {both("accuracy")}'
+    yield f'MIS       {both("MIS")}' + (f'  difference {gain["mean"]:+.4f}{sd} nats' if gain else ' nats')
+    yield f'L1-density of the gate {m["L1-density"]:.4f}'
+
 
 # %% ../nbs/13_cli.ipynb #c67a2378
 @call_parse

@@ -16,6 +16,7 @@ def in_one_line(e):
     # Python's resume, fresh, path and download are flags of a command
     msg = re.sub(r'(?<![\w-])(resume(?= to go| goes|\)|$)|fresh(?= to start| starts))', r'--\1', msg)
     msg = re.sub(r'\bpath=(?=,| or)', '--data', msg)
+    msg = re.sub(r"\bbad='(skip|refuse)'", r'--bad \1', msg)
     msg = re.sub(r'let \w+\(download=True\) fetch it', 'add --download', msg)
     if isinstance(e, KeyboardInterrupt): return 'stopped; add --resume to go on from the last epoch'
     if isinstance(e, MemoryError) or 'out of memory' in msg or "can't allocate memory" in msg:

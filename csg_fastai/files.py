@@ -167,15 +167,16 @@ def _finite(s):
     if math.isfinite(v := float(s)): return v
     raise ValueError(f'{s} is not a finite number')
 
-def read_json(f):
-    "What a JSON file holds; `ValueError` with its name where it is damaged"
+def read_json(f, seal=False):
+    "What a JSON file holds; `ValueError` with its name where it is damaged, or where it has no `seal` but must have one"
     f = run_file(Path(f).parent, Path(f).name)
     try:
         if f.stat().st_size > MOST_JSON: raise ValueError(f'larger than {MOST_JSON} bytes')
         o = json.loads(f.read_text(encoding='utf-8'), parse_float=_finite, parse_constant=_finite)
-        seal = o.pop('seal', None) if isinstance(o, dict) else None
-        if seal and seal != sha256(json.dumps(o, indent=1).encode()): raise ValueError('it does not fit its SHA-256')
-        if isinstance(o, dict) and o.pop('sealed', None) and not seal: raise ValueError('its SHA-256 is missing')
+        was = o.pop('seal', None) if isinstance(o, dict) else None
+        if seal and not was: raise ValueError('it has no SHA-256 of its own')
+        if was and was != sha256(json.dumps(o, indent=1).encode()): raise ValueError('it does not fit its SHA-256')
+        if isinstance(o, dict) and o.pop('sealed', None) and not was: raise ValueError('its SHA-256 is missing')
         return o
     except (ValueError, RecursionError) as e:
         raise ValueError(f'{f} is damaged ({e}): remove its folder or pass fresh to start again') from None

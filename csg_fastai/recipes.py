@@ -119,7 +119,7 @@ def setting_tests()->dict: # hyperparameter -> (test, what to pass), or its valu
     "What each hyperparameter may be, apart from those that `CSG` tests itself"
     from csg_fastai.checks import A_NAME, above, all_are, at_least, is_name, is_number
     from csg_fastai.checks import is_rising, is_share, or_none, whole_from
-    from csg_fastai.data import DATASETS
+    from csg_fastai.folder import DATASETS
     whole, positive = (whole_from(1), 'a whole number of at least 1'), (above(0), 'a number above 0')
     args = (lambda v: isinstance(v, dict) and all(isinstance(o, str) for o in v)), 'a dict of arguments'
     is_net = lambda v: isinstance(v, str) and re.fullmatch(r'[\w:.-]+', v)
@@ -143,7 +143,7 @@ def setting_tests()->dict: # hyperparameter -> (test, what to pass), or its valu
 # %% ../nbs/04a_recipes.ipynb #rcp00004
 def data_tests()->dict: # data set -> its arguments -> test
     "What the arguments that say what the images are may be"
-    from csg_fastai.checks import all_are, is_name, is_number, or_none, whole_from
+    from csg_fastai.checks import all_are, is_name, is_number, is_share, or_none, whole_from
     side, many, channels = whole_from(1, 4096), whole_from(1, 10**7), whole_from(1, 4)
     values = or_none(lambda v: is_number(v) or all_are(is_number)(v))
     tensors = dict(val_bs=or_none(many), drop_last=is_flag, flip=is_flag, pad=whole_from(0, 4096), mean=values, std=values)
@@ -153,12 +153,14 @@ def data_tests()->dict: # data set -> its arguments -> test
         canvases=dict(drawn, n=many, digit=side, objects=whole_from(1, 9), distractors=is_flag),
         cifar10=dict(tensors, n_train=or_none(many), seed=is_seed),
         voc=dict(tensors, size=side, classes=or_none(all_are(is_name))),
+        folder=dict(tensors, pad=or_none(whole_from(0, 4096)), size=side, seed=is_seed, share=is_share, bad=lambda v: v in ('skip','refuse')),
         imagenet=dict(size=side, num_workers=or_none(whole_from(0, 256))))
 
 def _check_data_args(p):
     "One clear line for a misspelt or impossible argument of the data set"
     from csg_fastai.checks import unknown
-    from csg_fastai.data import DATASETS, from_tensors
+    from csg_fastai.data import from_tensors
+    from csg_fastai.folder import DATASETS
     known, tests = {}, data_tests()[p.data]
     for f in (DATASETS[p.data], from_tensors): known |= inspect.signature(f).parameters
     for k,v in p.data_args.items():

@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['SPARE', 'NAMED', 'WHITE', 'BLACK', 'CPU_IMAGES', 'GPU_IMAGES', 'GROUPS', 'MASKS', 'SMALL', 'LAMBDAS', 'RATES',
-           'WORTH', 'KEEP', 'Job', 'work', 'Crew', 'group_names', 'group_rows', 'measure_run', 'gather', 'measure_runs',
-           'Plan', 'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'sweep', 'borrow_std', 'fill_ledger']
+           'LEDGER', 'KEEP', 'Job', 'work', 'Workers', 'group_names', 'group_rows', 'measure_run', 'gather',
+           'measure_runs', 'Plan', 'n_jobs', 'JobError', 'side_by_side', 'keep_measures', 'folder_preset', 'sweep',
+           'reuse_std', 'fill_ledger']
 
 # %% ../nbs/12a_runs.ipynb #6a90fde4
-import dataclasses, json, math, os, queue, shutil, signal, subprocess, sys, tempfile
+import dataclasses, inspect, json, math, os, queue, re, shutil, signal, subprocess, sys, tempfile
 import threading, time, traceback, warnings
 from contextlib import suppress
 from dataclasses import dataclass
 import torch
 from fastai.basics import *
+from fastai.vision.core import imagenet_stats
+from .callback import CSG
 from .checks import is_number
 from .errors import in_one_line
 from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
@@ -22,7 +25,7 @@ from .gate import l1_density
 from .interpret import CSGInterpretation, own_recall, worst_other
 from .maps import gradmap_cost
 from .pretrained import keep_pretrained
-from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, preset, PRESETS
+from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, Preset, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
 from .results import manifest, read_manifest, read_results, results_dir, row_ids, write_results
 from .run_folder import is_finished, preset_of, read_history, RUN_FILES, run_manifest
@@ -45,33 +48,33 @@ def work():
     "The child's side: read a task, do it, tell how it went"
     out = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)                                    # whatever is printed is no message
-    def tell(**m): print(json.dumps(m), file=out, flush=True)
+    def send(**m): print(json.dumps(m), file=out, flush=True)
     def warn(m, *args, **kwargs):
-        if not isinstance(m, (FutureWarning,DeprecationWarning)): tell(say=str(m))
+        if not isinstance(m, (FutureWarning,DeprecationWarning)): send(say=str(m))
     t, warnings.showwarning = json.loads(sys.stdin.readline()), warn
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(t['threads'])
-    try: _do(t, tell); tell(done=True)
-    except OutOfTime: tell(late=True)
+    try: _do(t, send); send(done=True)
+    except OutOfTime: send(late=True)
     except (Exception, KeyboardInterrupt) as e:
         if os.environ.get('CSG_DEBUG'): traceback.print_exc()
-        tell(error=in_one_line(e))
+        send(error=in_one_line(e))
 
 def _end_with_parent():
     os.read(0, 1)
     os._exit(1)
 
 # %% ../nbs/12a_runs.ipynb #ac822111
-def _do(t, tell):
+def _do(t, send):
     "The task `t`"
-    p, say = preset_of(t), lambda s: tell(say=s)
+    p, say = preset_of(t), lambda s: send(say=s)
     _use(t['device'])
     d, kw = _folder(t['out'], p, t['seed']), dict(device=t['device'])
     if t['what'] == 'pair': pair(p, t['seed'], t['out'], resume=True, **kw)
     elif t['what'] == 'measure': measure_run(d, t['measure'], say)
     else:
         train(p, d/t['what'], t['what'], t['seed'], t['resume'], t['fresh'], say=say,
-              until=t['until'], cbs=_Pace(t, tell), **kw)
+              until=t['until'], cbs=_FirstEpoch(t, send), **kw)
 
 def _use(device):
     "Make `device` the one on which loaded runs are measured, too"
@@ -80,20 +83,20 @@ def _use(device):
     if dev.type == 'cuda': torch.cuda.set_device(dev)
     default_device(dev.type != 'cpu')
 
-class _Pace(Callback):
+class _FirstEpoch(Callback):
     "Tell how long the first epoch took; so much is kept free at the end, to measure"
     order = Keeper.order-1
-    def __init__(self, t, tell): store_attr(); self.told = False
+    def __init__(self, t, send): store_attr(); self.told = False
     def after_epoch(self):
         if self.told or self.learn.epoch < self.learn.keeper.start: return
         self.told, first = True, time.time() - self.t['started']
-        self.tell(first=first)
+        self.send(first=first)
         if self.t['until']: self.learn.keeper.until = self.t['until'] - first - SPARE
 
 SPARE = 5. # Seconds for figures and report
 
 # %% ../nbs/12a_runs.ipynb #e5d83e5d
-class Crew:
+class Workers:
     "Processes side by side, a job in each"
     def __init__(self,
         n:int, # Processes at once
@@ -114,7 +117,7 @@ class Crew:
 
 # %% ../nbs/12a_runs.ipynb #a5ea76c8
 @patch
-def start(self:Crew, job):
+def start(self:Workers, job):
     "A process for `job`, in a group of its own: a Ctrl-C is meant for the parent"
     names = 'OMP_NUM_THREADS MKL_NUM_THREADS NUMBA_NUM_THREADS'.split()
     log, pipe = tempfile.TemporaryFile('w+'), subprocess.PIPE
@@ -129,16 +132,16 @@ def start(self:Crew, job):
     threading.Thread(target=self._listen, args=(job, p), daemon=True).start()
 
 @patch
-def _listen(self:Crew, job, p):
+def _listen(self:Workers, job, p):
     "Put what a process says into the inbox, and None when it has ended"
     for s in p.stdout: self.inbox.put((job, json.loads(s)))
     self.inbox.put((job, None))
 
 # %% ../nbs/12a_runs.ipynb #a5fd78f0
 @patch
-def hear(self:Crew, job, m):
+def receive(self:Workers, job, m):
     "Act on one message"
-    if m is None: return self._gone(job)
+    if m is None: return self._ended(job)
     if 'say' in m: self.say(f'{job}: {m["say"].strip()}')
     if 'first' in m: self.first, self.well = max(self.first or 0, m['first']), True
     if 'done' in m: self.done.append(job)
@@ -146,7 +149,7 @@ def hear(self:Crew, job, m):
     if 'error' in m: self.failed[job] = m['error']
 
 @patch
-def _gone(self:Crew, job):
+def _ended(self:Workers, job):
     "A process has ended"
     p, log = self.running.pop(job)
     rc, self.times[job] = p.wait(), (self.times[job][0], time.time())
@@ -171,26 +174,26 @@ def _death(rc, log):
 
 # %% ../nbs/12a_runs.ipynb #6cd40672
 @patch
-def fill(self:Crew):
+def fill(self:Workers):
     "Start jobs as long as there are places, time and jobs"
     while len(self.running) < self.n and not self.stopping:
         if job := self.choose(self): self.start(job)
         else: break
 
 @patch
-def stop(self:Crew):
+def stop(self:Workers):
     "End what runs"
     for p,_ in self.running.values(): p.kill()
     for p,log in self.running.values(): p.wait(); p.stdin.close(); log.close()
     self.running.clear()
 
 @patch
-def __call__(self:Crew):
+def __call__(self:Workers):
     "Do all jobs, or as many as there is time for"
     try:
         while self.fill() or self.running:
             wait = None if self.until is None else max(0, self.left())
-            try: self.hear(*self.inbox.get(timeout=wait))
+            try: self.receive(*self.inbox.get(timeout=wait))
             except queue.Empty: self.late += self.running; break
     finally: self.stop()
     return self
@@ -411,11 +414,12 @@ def _measured(d, models):
 
 def _command(m, group):
     "What to type to get a group's rows again"
-    p, q = preset_of(m), PRESETS.get(m['preset']['name'])
+    p = preset_of(m)
+    q = PRESETS.get(p.name) if p.data != 'folder' else folder_preset(p.name)
     p, q = dataclasses.asdict(p), dataclasses.asdict(q) if q else {}
     changed = ', '.join(f'{k}={v!r}' for k,v in p.items() if k in q and v != q[k])
     hyper = f' --hyper "{changed}"' if changed else ''
-    return f'csg_run {p["name"]} --seeds 1 --seed0 {m["seed"]}{hyper} --measure {group}'
+    return f'csg_run {"./"*(p["data"] == "folder")}{p["name"]} --seeds 1 --seed0 {m["seed"]}{hyper} --measure {group}'
 
 def _origin(m, group, models):
     "Where a group's rows come from: `manifest`, with the training behind them"
@@ -432,6 +436,7 @@ def measure_run(
     d, names = Path(d), group_names(what)
     if not (d/'metrics.json').exists():
         raise FileNotFoundError(f'{d}: no finished pair here: pass runs/<preset>/seed<k>, or go on with resume')
+    if not (d/'std').is_dir(): raise ValueError(f'{d}: trained without its STD twin, and measures compare the two: train again without only')
     with locked(d, say): _measure_groups(d, names, say)
     return d/'measures.csv'
 
@@ -580,7 +585,7 @@ def side_by_side(
         if job.what in ('pair','measure'): _summaries(d)
     end = min(2*SPARE, 3*budget) if budget else 0                # for the last summary
     until = budget and begun + 60*budget - end
-    crew = Crew(n, Plan(p, ks, out, fresh, measure), lambda job: task, until, _share(threads, n), say or noop, after)
+    crew = Workers(n, Plan(p, ks, out, fresh, measure), lambda job: task, until, _share(threads, n), say or noop, after)
     try: crew()
     finally: _unlock(out, p, ks)
     r = _outcome(out, p, ks, crew)
@@ -685,6 +690,32 @@ def _keep_weights(d, into):
     if size >= SMALL: return []
     return [keep_pretrained(d/o, _weights_name(m['preset'], o, m['seed']), into) for o in METHODS]
 
+# %% ../nbs/12a_runs.ipynb #fld00002
+def _trained(model):
+    "Arguments of a network with trained weights, and of its images"
+    stats = dict(zip(('mean','std'), map(list, imagenet_stats)))
+    if not model.startswith('timm:'): return dict(weights='DEFAULT'), stats
+    try: from timm import get_pretrained_cfg
+    except ImportError: raise ImportError(f'{model} needs the package timm: pip install timm') from None
+    cfg = get_pretrained_cfg(model.removeprefix('timm:'))
+    return dict(pretrained=True), dict(mean=list(cfg.mean), std=list(cfg.std)) if cfg else stats
+
+def folder_preset(
+    path, # Folder of class folders, or a CSV; it names the run
+    model:str='resnet18', # Network, as `create_net` knows it
+    size:int=128, # Side of the images, pixels
+    pretrained:bool=False, # Begin with trained weights?
+    bad:str='skip', # Files that are no readable images: 'skip' or 'refuse'
+    **over # Hyperparameters to change
+)->Preset: # Without the path
+    "A recipe for some hundreds of photographs"
+    model_args, stats = _trained(model) if pretrained else ({}, {})
+    csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
+    name = re.sub(r'^\W+|[^\w.-]+', '-', Path(path).expanduser().resolve().stem).strip('-_.') or 'photographs'
+    p = Preset(name, 'folder', model, epochs=30, bs=16, lr=1e-3, opt='adam', wd=.01, sched='one_cycle', moms=(.95,.85,.95),
+               data_args=dict(size=size, seed=0, bad=bad, **stats), model_args=model_args, **csg)
+    return preset(p, **over)
+
 # %% ../nbs/12a_runs.ipynb #c0de0102
 LAMBDAS, RATES = (1e-3, 1e-2, 1e-1), (.01, .1, 1.)
 
@@ -703,7 +734,7 @@ _GATE = {'name', 'density', 'fixed', *CSG_ARGS}.difference(_STD_TOO)
 
 def _without_gate(p): return {k:v for k,v in vars(p).items() if k not in _GATE}
 
-def borrow_std(
+def reuse_std(
     p, # Recipe
     seed:int, # Of the pair
     out # Folder of all runs
@@ -711,7 +742,7 @@ def borrow_std(
     "Copy a finished STD training of a recipe that differs from `p` in the gate alone"
     to = _folder(out, p, seed)/'std'
     found = (o.parent for o in sorted(Path(out).glob(f'*/seed{seed}/std/manifest.json')))
-    if to.exists() or not (d := first(o for o in found if _lends(o, p, seed))): return False
+    if to.exists() or not (d := first(o for o in found if _can_reuse(o, p, seed))): return False
     with locked(to):
         for o in RUN_FILES:
             if os.path.lexists(d/o) and o != 'manifest.json': shutil.copy(run_file(d, o), to/o)
@@ -719,7 +750,7 @@ def borrow_std(
         write_json(to/'manifest.json', dict(m, preset=dataclasses.asdict(p), trained_as=m['preset']['name']))
     return True
 
-def _lends(d, p, seed):
+def _can_reuse(d, p, seed):
     "Is in `d` a finished STD training of `p` without its gate? A damaged one is passed over"
     try: m = run_manifest(d)
     except (ValueError, OSError): return False
@@ -728,7 +759,7 @@ def _lends(d, p, seed):
 
 # %% ../nbs/12a_runs.ipynb #8b818c04
 _SHORT, _FIXED = 'effectiveness, specificity, correlation', 'effectiveness, correlation'
-WORTH = [('cifar10', 3, _SHORT),
+LEDGER = [('cifar10', 3, _SHORT),
          *((p, 3, _FIXED) for p in ('cifar10-fixed','cifar10-fixed-joint')),
          *((f'cifar10-alexnet{o}', 3, _FIXED) for o in ('','-fixed','-fixed-joint')),
          ('cifar10', 3, 'adversarial'),
@@ -744,7 +775,7 @@ def fill_ledger(
     minutes:float, # In which all must be over
     out='runs', # Folder of all runs; what is there is gone on with
     into=None, # Folder of results; None: the package's own, in a checkout
-    steps=WORTH, # (recipe, pairs, groups of measures), the most worth first
+    steps=LEDGER, # (recipe, pairs, groups of measures), the most worth first
     say=print, # Function that gets lines
     **kwargs # For `side_by_side`: jobs, threads, device
 )->list: # A line for each step that is not finished, and why
@@ -761,7 +792,7 @@ def _step(p, seeds, measure, out, into, left, say, kwargs):
     "One step of `fill_ledger`; what is missing, in a line"
     if left < .1: return 'no time left'
     say(f'{p.name}: {seeds} pair{"s"*(seeds>1)}, {measure}; {left:.3g} minutes left')
-    for k in range(seeds): borrow_std(p, k, out)
+    for k in range(seeds): reuse_std(p, k, out)
     d, kw = Path(out)/p.name, dict(out=out, resume=True, budget=left, measure=measure)
     try:
         why = ', '.join(side_by_side(p, seeds, say=say, **kw, **kwargs)['unfinished'])
