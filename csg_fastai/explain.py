@@ -22,22 +22,23 @@ from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps
 from .data import read_image
-from .images import _shown
+from .images import shown_image
 from .views import Frames, View, frame, picture, put, say, svg, tint, BLUE, FIRE, escape, shorten
 from .interpret import CSGInterpretation
-from .localization import resize, take_images, _grad, _last_map, _still
-from .specificity import gated_pass
+from .maps import map_and_scores, resize, still_network
+from .localization import take_images
+from .heads import AnyHead
 
 # %% ../nbs/11b_explain.ipynb #ex000010
 def _masked(o, x, gates):
     "Class scores [M,C] of one image with the map times each of `gates` [M,K]"
     out,y = [],torch.zeros(1, dtype=torch.long)
-    gated_pass(o.net, [(x,y)], gates, lambda z,y: out.append(z[:,0].float().cpu()), layer=o.acts.place)
+    AnyHead(o.net, [(x,y)], o.acts.place).each(gates, lambda z,y: out.append(z[:,0].float().cpu()))
     return torch.cat(out)
 
 def _parts(o, x):
     "Maps [K,h,w], class scores [C], parts [C,K]; weights [C,K] and bias [C] of a pool + linear head, None for another"
-    with _still(o.net, x, o.acts.place) as (model,xs,place): A,z = _last_map(model, xs, place)
+    with still_network(o.net, x, o.acts.place) as (model,xs,place): A,z = map_and_scores(model, xs, place)
     A,z = A[0].cpu(),z[0].float().cpu()
     if h := o.head(): return A, z, h[0]*pool_maps(A[None]), *h
     on,P = A.flatten(1).any(1) | ~A.any(),torch.zeros(len(z), len(A))          # to mask a map of zeros changes nothing
@@ -57,7 +58,7 @@ def _usual(o): return o.once('usual', lambda: class_means(*o.xy, o.C))
 # %% ../nbs/11b_explain.ipynb #ex000019
 def _transformed(dl, image, mode):
     "A PIL image or a file through the transforms of a loader's data [1,ch,H,W]"
-    im = _shown(image, mode) if isinstance(image, Image.Image) else read_image(image, mode)
+    im = shown_image(image, mode) if isinstance(image, Image.Image) else read_image(image, mode)
     if isinstance(dl, FastaiDL):
         items,ds = [(PILImageBW if mode=='L' else PILImage)(im.copy())],dl.dataset
         if isinstance(ds, (Datasets,TfmdLists)): items = test_set(ds, items)
@@ -355,8 +356,8 @@ def receptive_field(
     share:float=1. # Share of the gradient that the windows hold; 1: every pixel that counts
 )->tuple: # Rows of the image for each row of the map [h,2], and columns [w,2]: the first, the one after the last
     "Which window of the image each position of the last map sees"
-    with _still(model, x, layer) as (model,xs,place), _Open():
-        h,w = _last_map(model, (xs[0][:1], *xs[1:]), place)[0].shape[2:]
+    with still_network(model, x, layer) as (model,xs,place), _Open():
+        h,w = map_and_scores(model, (xs[0][:1], *xs[1:]), place)[0].shape[2:]
         i,gen = torch.arange(max(h, w)),torch.Generator().manual_seed(0)
         noise = torch.rand(1, *xs[0].shape[1:], generator=gen).to(xs[0]).repeat(len(i), 1, 1, 1).requires_grad_()
         got,mix = [],torch.randn(place.K, generator=gen).to(noise)
@@ -365,7 +366,7 @@ def receptive_field(
             try: model(noise, *xs[1:])
             finally: hook.remove()
             at = got[0][i,:,i.clamp(max=h-1),i.clamp(max=w-1)]
-            g = _grad((at@mix).sum(), noise, retain_graph=False).abs().sum(1).cpu()
+            g = torch.autograd.grad((at@mix).sum(), noise)[0].abs().sum(1).cpu()
     return _span(g.sum(2)[:h], share),_span(g.sum(1)[:w], share)
 
 # %% ../nbs/11b_explain.ipynb #ex000057
@@ -421,8 +422,8 @@ def _patches(o, ks, at, share):
     if not ks: return []
     ids = at.unique().tolist()
     x,_,_ = take_images(o.dl, ids)
-    with _still(o.net, x, o.acts.place) as (model,xs,place):
-        A = torch.cat([_last_map(model, (b,), place)[0].cpu() for b in xs[0].split(64)])
+    with still_network(o.net, x, o.acts.place) as (model,xs,place):
+        A = torch.cat([map_and_scores(model, (b,), place)[0].cpu() for b in xs[0].split(64)])
     (rows,cols),p = receptive_field(o.net, x[:1], o.acts.place, share),o.pictures(x)
     def cut(k, i):
         r,c = divmod(A[i,k].argmax().item(), A.shape[3])

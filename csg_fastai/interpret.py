@@ -40,6 +40,7 @@ from .similarity import class_similarity, ClassSimilarity, Distances, distances,
 from .similarity import Similarity, similarity
 from .specificity import Ablation, ablation, Confusion, filters_of, masked_confusion, own_accuracy
 from .specificity import OwnAccuracy, strongest_filters
+from .run_folder import preset_of, run_manifest
 
 # %% ../nbs/11_interpret.ipynb #1be3a03f
 class CSGInterpretation(Interpretation):

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from PIL import Image
 from .checks import check_known, finite_tensor, listed
-from .localization import object_masks
+from .scores import object_masks
 from .passes import with_bar
 
 # %% ../nbs/10b_views.ipynb #41319cac
