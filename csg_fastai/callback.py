@@ -568,7 +568,8 @@ def state_dict(self:CSG):
     "Gate, its optimizer and the closing's start, for a fit that goes on with `start_epoch`"
     if self.opt_G is None: raise ValueError('there is no gate yet: fit first')
     history = [dict(h, path=int(h['path'])) for h in self.history]
-    return dict(G=self.G.detach().cpu().clone(), opt=self.opt_G.state_dict(), start=self.start, n_step=self.n_step, history=history)
+    return dict(G=self.G.detach().cpu().clone(),
+        opt=self.opt_G.state_dict(), start=self.start, n_step=self.n_step, history=history)
 
 @patch
 def load_state_dict(self:CSG, state):

@@ -28,7 +28,7 @@ def unknown(what, name, names):
 def check_known(v, names, what):
     "`v` if it is one of `names`, else a `ValueError`"
     if v in list(names): return v
-    raise unknown(what, v, names)
+    raise ValueError(f'{what}={v!r}: use {", ".join(map(repr, names))}{did_you_mean(v, names)}')
 
 # %% ../nbs/00c_checks.ipynb #chk00005
 def is_name(s)->bool:
@@ -100,7 +100,7 @@ def finite_tensor(o, what, dims):
     t = t if t.dtype in (torch.float32,torch.float64) else t.float()
     lo,hi = t.aminmax()
     if lo >= -1e30 and hi <= 1e30: return t
-    raise ValueError(f'{what} must be finite, but holds NaN or infinity (or numbers beyond 1e30): check the images and the weights')
+    raise ValueError(f'{what} holds NaN or infinity (or numbers beyond 1e30): check the images and the weights')
 
 # %% ../nbs/00c_checks.ipynb #b58abdf3
 def check_gate(G, C=None, K=None, what='the gate'):
@@ -122,7 +122,8 @@ def class_numbers(y):
     "Class numbers int64 [N], or a `ValueError`"
     y = real_tensor(y, 'labels', 'class numbers [N]')
     if y.ndim != 1: raise ValueError(f'labels must be class numbers [N], got shape {tuple(y.shape)}{_advice(y)}')
-    if y.is_floating_point() and not ((y == y.round()) & y.isfinite()).all(): raise ValueError('labels must be whole class numbers')
+    if y.is_floating_point() and not ((y == y.round()) & y.isfinite()).all():
+        raise ValueError('labels must be whole class numbers')
     return y.long()
 
 def check_range(y, C):
@@ -136,7 +137,8 @@ _MOST = 10**6 # classes
 
 def count_classes(y, C=None):
     "C as given, or the largest of the class numbers `y` + 1; `ValueError` where that can't be"
-    if C is not None and C not in range(1, _MOST+1): raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
+    if C is not None and C not in range(1, _MOST+1):
+        raise ValueError(f'n_classes={C!r}: pass a whole number from 1 to {_MOST:,}')
     check_range(y, C)
     if C is None and y.max() >= _MOST:
         raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} classes: number the classes from 0 on')

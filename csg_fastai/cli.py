@@ -145,7 +145,8 @@ def csg_run(
         else: _known('preset', preset, RECIPES)
         if not photos and (size or pretrained or bad): raise ValueError(f'--size, --pretrained and --bad are for a folder of photographs, and {preset} is a recipe')
         if only not in (None, 'csg'): raise ValueError(f'--only {only}: pass csg, or leave it out for both trainings')
-        if only and (jobs or budget or measure): raise ValueError('--only trains one network in one process: leave out --jobs, --budget and --measure')
+        if only and (jobs or budget or measure):
+            raise ValueError('--only trains one network in one process: leave out --jobs, --budget and --measure')
         _at_least(0, seed0=seed0)
         _at_least(1, threads=threads)
         if not out: raise ValueError("--out '': pass the folder of all runs")

@@ -510,7 +510,8 @@ class _Moments:
 def on_batch(self:_Moments, out, y):
     "Add the patches of the batch whose input the hook has kept in `x`"
     # a label of -1 would count for the last class
-    if (y := fit_labels(out, y)).ndim != 1: raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
+    if (y := fit_labels(out, y)).ndim != 1:
+        raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
     if self.n is None: self.start(out.shape[1])
     y = y.to(self.x.device)
     for c in y.unique().tolist():
@@ -623,7 +624,8 @@ def _chosen(pm, classes, rank=None):
     "Which classes have a V_c to compute [C]; a warning where that takes long"
     C, d = pm.mean.shape
     at = torch.arange(C) if classes is None else real_tensor(classes, 'classes', 'class numbers').flatten()
-    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C: raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
+    if not len(at) or at.is_floating_point() or at.min()<0 or at.max()>=C:
+        raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
         warnings.warn(

@@ -231,7 +231,8 @@ def paired_interval(
 )->tuple: # Mean of a - b, and the ends of its 95 % interval
     "How much more `a` has than `b`, pair by pair"
     a,b = (np.atleast_1d(np.asarray(o, dtype=float)) for o in (a, b))
-    if a.shape != b.shape or not len(a): raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
+    if a.shape != b.shape or not len(a):
+        raise ValueError(f'{len(a)} values and {len(b)} of their twins: pass one of each')
     m,h = float((a-b).mean()),repeat_interval(a-b)
     return m, m-h, m+h
 
@@ -253,8 +254,8 @@ class Detection(Measure):
         name = dict(network=self.title) | (dict(attack=self.attack) if self.attack else {})
         def row(n):
             mean = lambda k: float(np.mean(self.of(n, k)))
-            return {
-                **name, 'images a class':n, 'pairs':round(mean('fitted')), 'error %':100*mean('error'), '±':100*self.half(n),
+            return {**name,
+                'images a class':n, 'pairs':round(mean('fitted')), 'error %':100*mean('error'), '±':100*self.half(n),
                 'false alarms %':100*mean('false_alarm'), 'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
         return pd.DataFrame([*map(row, self.sizes)])
 
@@ -382,7 +383,8 @@ class GateDetector:
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
         "Distance in standard deviations of the class `preds`; None: of the predicted one"
-        if not hasattr(self, 'rows'): raise ValueError('this detector has seen nothing yet: fit it to clean images first')
+        if not hasattr(self, 'rows'):
+            raise ValueError('this detector has seen nothing yet: fit it to clean images first')
         p = f.preds if preds is None else preds
         m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
         z = (gate_distance(f.last, p, self.rows) - m) / s

@@ -81,8 +81,7 @@ def _taken(o, image):
     if not x.is_floating_point():
         raise ValueError(f'the image is a tensor of {x.dtype}: pass it as the loader gives it, or a PIL image')
     if x.ndim==4 and len(x)==1: x = x[0]
-    if x.shape != shape: raise ValueError(
-        f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized")
+    if x.shape != shape: raise ValueError(f"the image is {list(x.shape)}, the data's are {list(shape)}: pass a file or a PIL image, which is resized")
     if not x.isfinite().all(): raise ValueError('the image holds NaN or infinity: check how it was made')
     return x[None],y
 

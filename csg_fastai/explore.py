@@ -183,7 +183,8 @@ class Gates(NetView):
     def __init__(self, interp, gates=None):
         super().__init__(interp)
         gates = load_gates(gates) if isinstance(gates, (str,Path)) else gates
-        if not isinstance(gates, (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
+        if not isinstance(gates,
+            (list,tuple,type(None))) or not all(isinstance(g, dict) and 'G' in g for g in gates or ()):
             raise ValueError('gates must be what KeepGates kept, learn.gates, or the name of its file')
         self.gates = list(gates or [dict(epoch=None, path='', G=interp.need_gate())])
         for g in self.gates: check_gate(g['G'], self.o.C, self.o.K, 'a gate in gates=')

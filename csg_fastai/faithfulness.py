@@ -37,7 +37,8 @@ def check_maps(
 def _checked(x, y):
     "Images and class numbers that go together, or a `ValueError`"
     x,y = torch.as_tensor(x),class_numbers(y)
-    if x.ndim != 4 or not len(x): raise ValueError(f'images must be [B,C,H,W], none of them empty, got {tuple(x.shape)}')
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f'images must be [B,C,H,W], none of them empty, got {tuple(x.shape)}')
     if len(y) == len(x): return x,y
     raise ValueError(f'{len(y)} labels for {len(x)} images: pass a class number for each')
 
@@ -234,7 +235,8 @@ def plot(self:Faithfulness, axs=None, **kw):
             c = v[w == 'deletion'].mean(0)
             look = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
             a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**look, **kw})
-        a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
+        a.set(title=plain(f'{self.title} {w}'),
+            xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
     return axs

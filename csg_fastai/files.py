@@ -201,7 +201,16 @@ def sealed(
 )->bytes:
     "The content of a safetensors file, with the SHA-256 of its tensors in its header"
     tensors = {k:v.detach().cpu().contiguous() for k,v in tensors.items()}
-    return to_safetensors(tensors, dict(meta, sha256=tensors_sha256(tensors)))
+    return _in_order(to_safetensors(tensors, dict(meta, sha256=tensors_sha256(tensors))))
+
+def _in_order(data):
+    "A safetensors file with its texts sorted: they are written in another order in each run"
+    n = 8 + int.from_bytes(data[:8], 'little')
+    head = json.loads(data[8:n])
+    head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+    text = json.dumps(head, separators=(',',':')).encode()
+    text += b' '*(-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + data[n:]
 
 def read_tensors(
     f, # A safetensors file
@@ -212,6 +221,7 @@ def read_tensors(
     try:
         with safe_open(f, 'pt') as o: ts, meta = {k:o.get_tensor(k) for k in o.keys()}, o.metadata() or {}
     except (SafetensorError, OSError, ValueError) as e: raise ValueError(f'{f} is damaged ({e})') from None
-    if meta.get('sha256', '') not in ('', tensors_sha256(ts)): raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
+    if meta.get('sha256', '') not in ('', tensors_sha256(ts)):
+        raise ValueError(f'{f} is damaged (it does not fit its SHA-256)')
     if lost := [k for k in names if k not in ts]: raise ValueError(f'{f} is damaged (no {", ".join(lost)} in it)')
     return ts

@@ -24,10 +24,12 @@ def _in_folders(d):
     splits = [o for o in there if 'train' in there and set(there) <= set(_SPLITS)]
     if not splits: return [(f, vocab[y], None) for fs,ys,vocab in [class_files(d, help=_help)] for f,y in zip(fs, ys)]
     vocab, split = class_folders(d/'train'), {o:_SPLITS[o] if len(splits) > 1 else None for o in splits}
-    return [(f, vocab[y], split[o]) for o in splits for fs,ys,_ in [class_files(d/o, vocab, _help)] for f,y in zip(fs, ys)]
+    return [(f, vocab[y], split[o]) for o in splits for fs,
+        ys,_ in [class_files(d/o, vocab, _help)] for f,y in zip(fs, ys)]
 
 # %% ../nbs/02d_folder.ipynb #3edd5401
-_COLUMNS = dict(file='file filename fname path image', label='label class category', split='split set subset', is_valid='is_valid')
+_COLUMNS = dict(file='file filename fname path image',
+    label='label class category', split='split set subset', is_valid='is_valid')
 
 def _in_table(f):
     "(file, class, split or None) of all rows of a CSV"
@@ -79,7 +81,8 @@ def _split(path, y, splits, share, seed):
     "Indices of training images and of those to measure on"
     if None not in splits:
         held = 'test' if 'test' in splits else 'valid'
-        if (n := splits.count('valid')) and held == 'test': warnings.warn(f'{path}: {n} validation images are left out: nothing here is chosen by them', stacklevel=3)
+        if (n := splits.count('valid')) and held == 'test':
+            warnings.warn(f'{path}: {n} validation images are left out: nothing here is chosen by them', stacklevel=3)
         return [i for i,s in enumerate(splits) if s == 'train'], [i for i,s in enumerate(splits) if s == held]
     try: return train_test_split(np.arange(len(y)), test_size=share, stratify=y, random_state=seed)
     except ValueError:
@@ -112,9 +115,11 @@ def folder(
     y = torch.tensor([vocab.index(c) for _,c,_ in rows])
     train, valid = _split(path, y.tolist(), [s for *_,s in rows], share, seed)
     if len(vocab) < 2: raise ValueError(f'{path}: one class, {vocab[0]}: there is nothing to tell apart')
-    if lost := [c for i,c in enumerate(vocab) if not (y[train] == i).any()]: raise ValueError(f'{path}: no training image of {", ".join(lost)}: add some')
+    if lost := [c for i,c in enumerate(vocab) if not (y[train] == i).any()]:
+        raise ValueError(f'{path}: no training image of {", ".join(lost)}: add some')
     if not len(valid): raise ValueError(f'{path}: no image to measure on: add a test or valid split')
     if n := _said_twice(x, train, valid): warnings.warn(f'{path}: {n} of {len(valid)} images to measure on are training images, too', stacklevel=2)
-    return from_tensors(x[train], y[train], x[valid], y[valid], vocab, bs=bs, pad=size//8 if pad is None else pad, flip=flip, device=device, **kwargs)
+    return from_tensors(x[train], y[train],
+        x[valid], y[valid], vocab, bs=bs, pad=size//8 if pad is None else pad, flip=flip, device=device, **kwargs)
 
 DATASETS['folder'] = folder

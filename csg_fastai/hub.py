@@ -39,9 +39,10 @@ def _head(m, worth, license):
     "The card's YAML"
     from huggingface_hub import EvalResult, ModelCardData
     p = m['preset']
-    found = [EvalResult('image-classification', p['data'], p['data'], k, v['value'], verified=False) for k,v in worth.items()]
-    return ModelCardData(license=license, library_name='csg_fastai', pipeline_tag='image-classification', model_name=p['name'],
-                         tags=['csg', 'interpretability', 'class-specific-filters'], eval_results=found).to_yaml()
+    found = [EvalResult('image-classification', p['data'], p['data'], k, v['value'], verified=False) for k,
+        v in worth.items()]
+    return ModelCardData(license=license, library_name='csg_fastai', pipeline_tag='image-classification',
+        model_name=p['name'], tags=['csg', 'interpretability', 'class-specific-filters'], eval_results=found).to_yaml()
 
 def model_card(
     m:dict, # manifest of a training

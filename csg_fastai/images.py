@@ -78,7 +78,8 @@ def read_image(
     mode:str='RGB' # 'RGB', or 'L' for grey
 )->Image.Image: # 8 bits per channel
     "The image in `file` as a viewer shows it; `ImageError` with the file's name where that can't be done"
-    return shown_image(file, mode) if isinstance(file, Image.Image) else with_image(file, lambda im: shown_image(im, mode))
+    return shown_image(file,
+        mode) if isinstance(file, Image.Image) else with_image(file, lambda im: shown_image(im, mode))
 
 # %% ../nbs/02_images.ipynb #4e733ada
 class FileImage(PILImage):

@@ -216,7 +216,8 @@ def from_learner(cls:CSGInterpretation,
     **kwargs # For `collect`: every, top, by, device, bar
 )->CSGInterpretation:
     "One pass over a Learner's data"
-    if not isinstance(learn, Learner): raise ValueError(f'{type(learn).__name__} is not a Learner: use from_model(model, dl)')
+    if not isinstance(learn, Learner):
+        raise ValueError(f'{type(learn).__name__} is not a Learner: use from_model(model, dl)')
     csg = getattr(learn, 'csg', None)
     if gate is None and isinstance(csg, CSG) and csg.G is not None: gate = csg
     if layer is None and isinstance(gate, CSG): layer = gate.place

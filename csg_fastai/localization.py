@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from .activations import as_picture
 from .checks import check_known, check_share, check_whole, class_means, finite_tensor, listed, real_tensor
-from .maps import activmap, cam, cam_map, cam_weights, class_of, each_batch, filter_gradmap, filter_numbers
+from .maps import activmap, cam, cam_map, cam_weights, class_of, map_batches, filter_gradmap, filter_numbers
 from .maps import gradcam, gradmap, gradmap_cost, LoaderMaps, map_and_scores, maps_and_filter
 from .maps import minus_threshold, resize, score_gradient, thresholds_of, top_mask
 from .passes import bare_model, class_names, default_dl, feed, first_images, plain_data, rows_of
@@ -168,7 +168,7 @@ def tally(self:CAM, t, learn, dl, layer, device, max_mb, tell):
             v = dict(iou=iou(top_mask(h, self.top, self.strict), o), pointing=pointing(h, o), energy=energy(h, o))
             t.add(**{pre+c:v[c] for c in v})
         t.add(labels=y, area=_area(o))
-    return dict(place=each_batch(learn, dl, some, layer, device))
+    return dict(place=map_batches(learn, dl, some, layer, device))
 
 # %% ../nbs/09b_localization.ipynb #039a6eb5
 def _energy_of(A, o):
@@ -213,7 +213,7 @@ def strongest(
         nonlocal C
         A,z = map_and_scores(model, xs, place)
         fs.append(A.mean((2,3)).cpu()); ys.append(y.cpu()); C = z.shape[1]
-    each_batch(learn, dl, some, layer, device)
+    map_batches(learn, dl, some, layer, device)
     means = class_means(torch.cat(fs), torch.cat(ys), C)
     return means.nan_to_num(-torch.inf).argsort(dim=1, descending=True, stable=True)[:,:m]
 
@@ -238,7 +238,7 @@ def tally(self:GradMap, t, learn, dl, layer, device, max_mb, tell):
         rows = torch.arange(len(y)).split(self.chunk)
         cols = [torch.cat(c) for c in zip(*(run(s, ks) for s in rows))] if top is None else _per_class(run, y, top)
         t.add(labels=y, area=_area(o), **dict(zip(('iou','pointing','energy'), cols)))
-    place = each_batch(learn, dl, some, layer, device)
+    place = map_batches(learn, dl, some, layer, device)
     return dict(place=place, filters=None if self.per_class else filter_numbers(self.filters, place.K, self.seed))
 
 @patch
@@ -627,7 +627,7 @@ def curves(self:CAM, learn, dls, tops, object, layer, device, max_mb):
             heat = heats(model, xs, place, y)[1]
             size = xs[0].shape[-2:]
             t.add(iou=sweep_top(resize(heat, size), t.next(len(y), size).to(heat.device), tops))
-        each_batch(learn, dl, some, layer, device)
+        map_batches(learn, dl, some, layer, device)
         v = t.all()['iou'].double().nanmean(0)
         if v.isnan().any(): raise ValueError(_NO_OBJECT)
         return v

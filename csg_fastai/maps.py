@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_size', 'resize', 'top_value', 'top_mask', 'cam', 'still_network', 'class_of', 'score_gradient', 'gradcam',
-           'map_and_scores', 'last_map', 'cam_map', 'cam_weights', 'minus_threshold', 'activmap', 'each_batch',
+           'map_and_scores', 'last_map', 'cam_map', 'cam_weights', 'minus_threshold', 'activmap', 'map_batches',
            'LoaderMaps', 'thresholds_of', 'filter_thresholds', 'blur', 'filter_numbers', 'gradmap', 'GradmapCost',
            'gradmap_cost', 'maps_and_filter', 'filter_of', 'filter_map', 'filter_gradmap']
 
@@ -202,7 +202,7 @@ def activmap(
     return r > 0 if strict else r >= 0
 
 # %% ../nbs/09_maps.ipynb #021889b9
-def each_batch(
+def map_batches(
     learn, dl, # Learner or model, and loader; None: the Learner's `dls.valid`
     fn, # Of (bare model, inputs, place of the last map, labels)
     layer=None, device=None
@@ -233,7 +233,7 @@ class LoaderMaps:
             if mb <= self.max_mb: kept.append((A,z,y))
             else: kept.clear()
             fn(A, z, y)
-        self.place = each_batch(self.learn, self.dl, one, self.place, self.device)
+        self.place = map_batches(self.learn, self.dl, one, self.place, self.device)
         self.kept = kept if mb <= self.max_mb else None
 
 # %% ../nbs/09_maps.ipynb #d138e280

@@ -271,7 +271,8 @@ class Agreement(Measure):
         if self.rho > self.rho_shuffled + 2*self.rho_sd: return ''
         return 'The rank correlation is no higher than what shuffled filters reach by chance.'
     def to_df(self):
-        rows = {'rank correlation':(self.rho, self.rho_shuffled, self.rho_best), 'top-class hits':(self.hits, self.hits_shuffled, 1.)}
+        rows = {'rank correlation':(self.rho, self.rho_shuffled, self.rho_best),
+            'top-class hits':(self.hits, self.hits_shuffled, 1.)}
         return pd.DataFrame(rows, ['gate and MI', 'filters shuffled', 'at best']).T.rename_axis('')
     def plot(self, ax=None, **kwargs): return show_overlap(self.G, self.M, ax=ax, **kwargs)
 

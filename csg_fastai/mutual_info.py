@@ -206,7 +206,8 @@ def mutual_info_matrix(
     "MI of each filter's activation with each class (Sec. 4.1): scikit-learn's, or the entropy where that is less"
     x, y, C = check_features(features, labels, n_classes)
     k, random_state = check_whole('n_neighbors', n_neighbors, 1), check_whole('random_state', random_state)
-    check_number('dead', dead, lambda v: v is None or math.isfinite(v), 'pass the MI of a filter with one value, 0 for example')
+    check_number('dead',
+        dead, lambda v: v is None or math.isfinite(v), 'pass the MI of a filter with one value, 0 for example')
     x, y = x.cpu().numpy(), y.cpu().numpy()
     N, n_c = len(y), np.bincount(y, minlength=C)
     M = (_balanced_mi if balanced else _mi)(x, y, C, k, random_state, threads)

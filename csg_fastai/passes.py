@@ -128,7 +128,8 @@ def split_batch(b, n_inp=1):
     if isinstance(b, dict):
         names = [repr(k) for k in b] + ["'image'","'label'"]
         raise ValueError(f'the loader gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}')
-    if not isinstance(b, (tuple,list)) or len(b) <= n_inp: raise ValueError('the loader gives no labels: make one that gives (images, labels)')
+    if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
+        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
     if len(b) > n_inp+1: raise ValueError(f'the loader gives {len(b)} things per batch, not (images, labels): {_WRAP.format(0, 1)}')
     xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
     return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')

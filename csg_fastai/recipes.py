@@ -11,8 +11,7 @@ import dataclasses, inspect, json, re
 from dataclasses import dataclass, field
 
 # %% ../nbs/04a_recipes.ipynb #9a257479
-CSG_ARGS = ('period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme '
-            'std_layers csg_layers frozen_bn').split()
+CSG_ARGS = ('period n_csg warmup lambda1 lambda2 leak psi close cover gate_lr csg_lr scheme std_layers csg_layers frozen_bn').split()
 METHODS, PRECISIONS = ('std','csg'), ('float32','bfloat16')
 PAPER, DELAYED = dict(close=None, leak=0., cover=False), dict(close=(.34,.8), leak=0., cover=False)
 OURS = dict(close=(.2,.6), leak=1., cover=True)
@@ -92,7 +91,7 @@ def _presets():
 
     wide = dict(data='voc', bs=32, warmup=10, n_csg=2, density=.2, **PAPER)
     voc = Preset('voc', model='resnet152', epochs=150, lr=1e-5, opt='adam', sched='flat', csg_lr=1e-3, **wide,
-                 std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'), model_args=dict(weights='IMAGENET1K_V1'))
+        std_layers=('layer3','layer4','fc'), csg_layers=('layer4','fc'), model_args=dict(weights='IMAGENET1K_V1'))
     yield from (voc, new(voc, 'voc-1in3', n_csg=1))
     scratch = Preset('voc-scratch', model='resnet18', epochs=150, lr=1e-3, **wide, **one_cycle)
     yield from (scratch, new(scratch, 'voc-scratch-ours', **OURS))
@@ -123,20 +122,15 @@ def setting_tests()->dict: # hyperparameter -> (test, what to pass), or its valu
     whole, positive = (whole_from(1), 'a whole number of at least 1'), (above(0), 'a number above 0')
     args = (lambda v: isinstance(v, dict) and all(isinstance(o, str) for o in v)), 'a dict of arguments'
     is_net = lambda v: isinstance(v, str) and re.fullmatch(r'[\w:.-]+', v)
-    return dict(
-        name=(is_name, A_NAME),
-        data=tuple(DATASETS),
-        model=(is_net, 'the name of a network, as create_net knows it'),
-        epochs=whole, bs=whole, lr=positive, gamma=positive,
-        opt=('sgd','adam'),
-        wd=(at_least(0), 'a number of at least 0'),
+    return dict(name=(is_name, A_NAME),
+        data=tuple(DATASETS), model=(is_net, 'the name of a network, as create_net knows it'), epochs=whole,
+        bs=whole, lr=positive, gamma=positive, opt=('sgd','adam'), wd=(at_least(0), 'a number of at least 0'),
         moms=(all_are(lambda o: is_number(o) and 0 <= o < 1, 3), 'three numbers in [0,1)'),
         sched=('steps','one_cycle','flat'),
         milestones=((lambda v: all_are(is_share)(v) and is_rising(v)), 'rising shares of the epochs, (.4,.6,.8)'),
-        data_args=args, model_args=args,
-        density=(or_none(lambda v: is_share(v) and v > 0), 'a share in (0,1], or None'),
-        csg_lr=(or_none(above(0)), 'a number above 0, or None'),
-        precision=PRECISIONS,
+        data_args=args,
+        model_args=args, density=(or_none(lambda v: is_share(v) and v > 0), 'a share in (0,1], or None'),
+        csg_lr=(or_none(above(0)), 'a number above 0, or None'), precision=PRECISIONS,
         fixed=(or_none(all_are(whole_from(0), 2)), '(m1,m2), filters of each class and shared filters, or None'),
         balanced=(False,True))
 
@@ -146,7 +140,8 @@ def data_tests()->dict: # data set -> its arguments -> test
     from csg_fastai.checks import all_are, is_name, is_number, is_share, or_none, whole_from
     side, many, channels = whole_from(1, 4096), whole_from(1, 10**7), whole_from(1, 4)
     values = or_none(lambda v: is_number(v) or all_are(is_number)(v))
-    tensors = dict(val_bs=or_none(many), drop_last=is_flag, flip=is_flag, pad=whole_from(0, 4096), mean=values, std=values)
+    tensors = dict(val_bs=or_none(many),
+        drop_last=is_flag, flip=is_flag, pad=whole_from(0, 4096), mean=values, std=values)
     drawn = dict(tensors, size=side, channels=channels, seed=is_seed, n_test=many)
     return dict(
         digits=drawn,
@@ -183,7 +178,8 @@ def check_preset(p):
     CSG(**args)
     for k,v in args.items():
         try: json.dumps(v)
-        except TypeError: raise ValueError(f'{k}={v!r}: pass plain numbers and names, which a manifest can keep') from None
+        except TypeError:
+            raise ValueError(f'{k}={v!r}: pass plain numbers and names, which a manifest can keep') from None
     return p
 
 # %% ../nbs/04a_recipes.ipynb #d41747c3

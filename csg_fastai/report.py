@@ -42,7 +42,8 @@ _VALUE = dict(value=is_number, n=whole_from(1))
 _DENSITY = dict(value=is_number, shape=all_are(whole_from(1), 2))
 METRICS = dict(preset=is_name, settings=is_dict, seed=is_seed, n_train=whole_from(1), n_test=whole_from(1),
                csg=dict(accuracy=_VALUE, mis=_VALUE, density=_DENSITY), models=dict(csg=is_sha256))
-_OF_BOTH = dict(METRICS, mis_difference=_VALUE, std=dict(accuracy=_VALUE, mis=_VALUE), models=dict(std=is_sha256, csg=is_sha256))
+_OF_BOTH = dict(METRICS,
+    mis_difference=_VALUE, std=dict(accuracy=_VALUE, mis=_VALUE), models=dict(std=is_sha256, csg=is_sha256))
 
 def _again(e): return ValueError(f'{str(e).split(": remove its folder")[0]}: go on with resume, it is made again')
 
@@ -144,9 +145,10 @@ def _write_pair(d, p, seed, res):
     "metrics.json, figures and report of a pair"
     ms, n = {m:run_manifest(d/m) for m in res}, res['csg']['mis']['n']
     gain = dict(only='csg')
-    if 'std' in res: gain = dict(mis_difference=dict(value=res['csg']['mis']['value'] - res['std']['mis']['value'], n=n, unit='nats'))
-    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed, n_train=ms['csg']['data']['n_train'], n_test=n, **res, **gain,
-             seconds={m:o['seconds'] for m,o in ms.items()}, models={m:model_sha256(d, m) for m in ms})
+    if 'std' in res: gain = dict(
+        mis_difference=dict(value=res['csg']['mis']['value'] - res['std']['mis']['value'], n=n, unit='nats'))
+    r = dict(preset=p.name, settings=ms['csg']['preset'], seed=seed, n_train=ms['csg']['data']['n_train'], n_test=n,
+        **res, **gain, seconds={m:o['seconds'] for m,o in ms.items()}, models={m:model_sha256(d, m) for m in ms})
     write_json(d/'metrics.json', r, seal=True)
     report(d)
     return r
@@ -305,7 +307,8 @@ def _provenance(d, ms):
     versions = ', '.join(f'{k} {v}' for k,v in m['versions'].items())
     rows += [['seed', m['seed']], ['processes', m['processes']],
         ['device', m['device']], ['data SHA-256', m['data']['sha256']], ['code', code], ['versions', versions]]
-    for o in m.get('parts', [])[1:]: rows.append([f'from epoch {o["epoch"]} on', '; '.join(differing(m['parts'][0], o))])
+    for o in m.get('parts', [])[1:]:
+        rows.append([f'from epoch {o["epoch"]} on', '; '.join(differing(m['parts'][0], o))])
     return rows + [[f'{k.upper()} training', f'{o["seconds"]} s, finished {o["finished"]}'] for k,o in ms.items()]
 
 # %% ../nbs/12_report.ipynb #acf897fb
@@ -338,8 +341,10 @@ def _keep_tables(d, rows, methods):
     G, mi, classes = _gate_and_mi(d, *methods)
     df = pd.DataFrame({'filter':range(G.shape[1]), 'class':[classes[i] for i in G.argmax(0)], 'gate':G.amax(0).tolist(), 'classes open':(G > .5).sum(0).tolist()})
     for m,o in mi.items():
-        df[f'{m.upper()} tells most of'], df[f'{m.upper()} nats'] = [classes[i] for i in o.argmax(0)], o.amax(0).tolist()
-    atomic_write((d/'results.csv', pd.DataFrame(rows[1:], columns=rows[0]).to_csv(index=False)), (d/'filters.csv', df.to_csv(index=False)))
+        df[f'{m.upper()} tells most of'], df[f'{m.upper()} nats'] = [classes[i]
+            for i in o.argmax(0)], o.amax(0).tolist()
+    atomic_write((d/'results.csv', pd.DataFrame(rows[1:], columns=rows[0]).to_csv(index=False)),
+        (d/'filters.csv', df.to_csv(index=False)))
 
 def _pair_report(d):
     "Figures, tables and report.html of one pair, from its files"
@@ -348,7 +353,8 @@ def _pair_report(d):
     for m in ms: undamaged(d/m, ms[m], 'history.csv')
     pngs, rows = _draw(d), _result_rows(r)
     _keep_tables(d, rows, ms)
-    what = 'Two trainings from the same start, without (STD) and with (CSG) class-specific gates' if len(ms) > 1 else 'A training with class-specific gates (CSG)'
+    what = 'Two trainings from the same start, without (STD) and with (CSG) class-specific gates' if len(
+        ms) > 1 else 'A training with class-specific gates (CSG)'
     sub = _sub(f'{what}: {r["n_train"]} training images, measured on {r["n_test"]} test images.')
     atomic_write(d/'report.html', _page(f'CSG on {r["preset"]}, seed {r["seed"]}', sub, _words(r['settings']),
         _warn(ms['csg'].get('gate', {}).get('verdict')), _table(rows[0], rows[1:]),

@@ -431,8 +431,7 @@ _tables = dict(table1=('effectiveness length', 'acc mis density'),
     table3=('adversarial', 'detect_fgsm detect_pgd detect_cw'),
     table4=('adversarial', 'success_single_pixel success_local_search'))
 TABLES = {
-    k:dict(rows=['preset','training'], labels=_labels,
-           where=dict(experiment=e.split(), preset=_presets, training=['std','csg'], measure=m.split()))
+    k:dict(rows=['preset','training'], labels=_labels, where=dict(experiment=e.split(), preset=_presets, training=['std','csg'], measure=m.split()))
     for k,(e,m) in _tables.items()}
 
 # %% ../nbs/04_results.ipynb #eac89e85

@@ -712,8 +712,8 @@ def folder_preset(
     model_args, stats = _trained(model) if pretrained else ({}, {})
     csg = {k:inspect.signature(CSG).parameters[k].default for k in CSG_ARGS}
     name = re.sub(r'^\W+|[^\w.-]+', '-', Path(path).expanduser().resolve().stem).strip('-_.') or 'photographs'
-    p = Preset(name, 'folder', model, epochs=30, bs=16, lr=1e-3, opt='adam', wd=.01, sched='one_cycle', moms=(.95,.85,.95),
-               data_args=dict(size=size, seed=0, bad=bad, **stats), model_args=model_args, **csg)
+    p = Preset(name, 'folder', model, epochs=30, bs=16, lr=1e-3, opt='adam', wd=.01, sched='one_cycle',
+        moms=(.95,.85,.95), data_args=dict(size=size, seed=0, bad=bad, **stats), model_args=model_args, **csg)
     return preset(p, **over)
 
 # %% ../nbs/12a_runs.ipynb #c0de0102
@@ -764,7 +764,7 @@ LEDGER = [('cifar10', 3, _SHORT),
          *((f'cifar10-alexnet{o}', 3, _FIXED) for o in ('','-fixed','-fixed-joint')),
          ('cifar10', 3, 'adversarial'),
          ('voc-scratch', 3, 'effectiveness, localization'),
-         *((f'cifar10-{o}', 3, _SHORT) for o in ('2in3','joint','delayed')),
+         *((f'cifar10-{o}', 3, _SHORT) for o in ('2in3','joint')),
          *((p, 1, 'effectiveness') for p in sweep('cifar10-30')),
          *((f'cifar10-{o}', 1, _SHORT) for o in ('resnet50','resnet101')),
          ('voc', 3, 'effectiveness, localization'), ('imagenet', 1, 'effectiveness')]

@@ -318,7 +318,8 @@ def load_gates(
     file # That `KeepGates` wrote
 )->list: # Of dicts: epoch, path, G [C,K]
     "The gates of a training, in order"
-    if not Path(file).is_file(): raise FileNotFoundError(f'{file}: no gates were kept here: train with cbs=KeepGates(file)')
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'{file}: no gates were kept here: train with cbs=KeepGates(file)')
     o = read_tensors(file, 'epoch', 'gated', 'G')
     rows = zip(o['epoch'].tolist(), o['gated'].tolist(), o['G'].float())
     return [dict(epoch=e, path=_PATHS[g], G=G) for e,g,G in rows]
@@ -334,14 +335,16 @@ def _plain_json(p): return json.loads(json.dumps(dataclasses.asdict(p), default=
 
 def _manifest(p, method, seed, learn):
     dls, on = learn.dls, running_on(learn.dls.device)
-    data = dict(sha256=checksum(dls), n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)])
+    data = dict(sha256=checksum(dls),
+        n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)])
     return dict(preset=_plain_json(p), method=method, seed=seed, processes=max(1, num_distrib()), data=data, **on,
                 started=now(), finished=None, seconds=None, files={}, parts=[dict(on, epoch=0)])
 
 def _same_run(old, new, folder):
     "One line that names what differs between the run in `folder` and the one asked for"
     def of(m):
-        return {**_plain_json(preset_of(m)), **{k:m[k] for k in ('method','seed','processes')}, 'data checksum':m['data']['sha256']}
+        return {**_plain_json(preset_of(m)),
+            **{k:m[k] for k in ('method','seed','processes')}, 'data checksum':m['data']['sha256']}
     a, b = of(old), of(new)
     diff = [f'{k}={a[k]!r} there, {b[k]!r} now' for k in b if a[k] != b[k]]
     if diff:
