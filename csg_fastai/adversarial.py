@@ -26,7 +26,8 @@ from scipy.stats import binomtest
 from torch import nn, Tensor
 from .checks import check_known, check_number, check_range, check_whole, class_numbers, did_you_mean
 from .data import TensorDL
-from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data, with_bar
+from .passes import (bare_model, class_names, default_dl, each_batch, evaluating,
+                               feed, on_device, plain_data, with_bar)
 from .place import logits_of, untouched
 from .results import Measure
 

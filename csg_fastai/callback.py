@@ -322,7 +322,7 @@ def _make_opt(self:CSG):
     self.opt_G, self.start = opt, self.G.detach().sum().item()
     if self.resumed is not None:
         opt.load_state_dict(self.resumed['opt'])
-        self.start, self.n_step = self.resumed['start'], self.resumed.get('n_step', 0)      # older checkpoints have no n_step
+        self.start, self.n_step = self.resumed['start'], self.resumed.get('n_step', 0)  # 0: an older one
     self.resumed = None
 
 # %% ../nbs/01_callback.ipynb #3c195734
@@ -523,7 +523,8 @@ def load(self:CSG, file):
 def _put(self:CSG, G):
     "The gate `G`; in the middle of a fit the gate's own parameter takes its values, and its optimizer begins anew"
     if self.opt_G is None: return G
-    if G.shape != self.G.shape: raise ValueError(f'the gate is {[*G.shape]}, but the one in training is {[*self.G.shape]}: load the gate of this network')
+    if G.shape != self.G.shape:
+        raise ValueError(f'the gate is {[*G.shape]}, but the one in training is {[*self.G.shape]}: load the gate of this network')
     with torch.no_grad(): self.G.copy_(G)
     self.opt_G.state.clear()
     return self.G

@@ -143,7 +143,8 @@ def csg_run(
         photos = _is_path(preset)
         if photos: _check_photos(preset, data, download, bad)
         else: _known('preset', preset, RECIPES)
-        if not photos and (size or pretrained or bad): raise ValueError(f'--size, --pretrained and --bad are for a folder of photographs, and {preset} is a recipe')
+        if not photos and (size or pretrained or bad):
+            raise ValueError(f'--size, --pretrained and --bad are for a folder of photographs, and {preset} is a recipe')
         if only not in (None, 'csg'): raise ValueError(f'--only {only}: pass csg, or leave it out for both trainings')
         if only and (jobs or budget or measure):
             raise ValueError('--only trains one network in one process: leave out --jobs, --budget and --measure')

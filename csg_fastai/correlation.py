@@ -21,7 +21,8 @@ from scipy.special import betainc, gammaln
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
-from .checks import check_features, check_gate, check_number, check_whole, class_means, finite_tensor, real_tensor
+from .checks import (check_features, check_gate, check_number, check_whole,
+                               class_means, finite_tensor, real_tensor)
 from .gate import plain
 from .passes import bare_model, default_dl, feed, first_images, fit_labels, some_images, sweep_maps
 from .place import ancestors, find_place, has_weights, made_by, trace, untouched
@@ -183,7 +184,7 @@ def top_filters(
     labels:Tensor, # Class numbers [N]
     m1:int, # Filters of each class, 1 to K
     n_classes:int=None # None: the largest label + 1
-)->Tensor: # Groups A_c [C,K], True for the m1 filters; none for a class without images, or whose images excite no filter
+)->Tensor: # Groups A_c [C,K], True for the m1 filters; none for a class whose images excite no filter
     "The filters that each class activates most (Sec. 4.3)"
     mean = class_means(features, labels, n_classes).nan_to_num(0)
     check_number('m1', m1,

@@ -15,7 +15,8 @@ from torchvision.datasets.utils import check_integrity
 from .checks import check_wholes, unknown
 from .digits import Canvases, canvases, digit_tensors, digits, draw_canvases, INK, mask_boxes, show_masks
 from .files import atomic_write
-from .images import class_files, class_folders, FileImage, ImageError, read_image, read_mask, refuse, with_image
+from .images import (class_files, class_folders, FileImage, ImageError,
+                               read_image, read_mask, refuse, with_image)
 from .tensors import a_device, channel_stats, check_images, check_labels, crop_flip, from_tensors
 from .tensors import norm_stats, TensorDL, TensorImages
 

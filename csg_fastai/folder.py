@@ -70,7 +70,8 @@ def _read_all(files, times, size, bad):
 def _readable(path, rows, size, bad):
     "Images and the rows that they belong to; damaged files are named and left out, or refused"
     if (gb := len(rows)*3*size**2/2**30) > 8:
-        raise ValueError(f'{path}: {len(rows)} images of {size} pixels take {gb:.0f} GiB of memory: pass a smaller size, or use the data set imagenet')
+        raise ValueError(f'{path}: {len(rows)} images of {size} pixels take {gb:.0f} GiB of memory: '
+                         'pass a smaller size, or use the data set imagenet')
     files = tuple(f for f,*_ in rows)
     x, good = _read_all(files, tuple(f.stat().st_mtime_ns if f.is_file() else 0 for f in files), size, bad)
     if not good: raise ValueError(f'{path}: no readable image')
@@ -95,7 +96,8 @@ def _said_twice(x, train, valid):
     return sum(x[i].numpy().tobytes() in seen for i in valid)
 
 def folder(
-    path=None, # Folder of class folders, with or without train/valid/test above them, or a CSV of files and labels; default `data_home()`
+    # Folder of class folders, with or without train/valid/test above them, or a CSV; default `data_home()`
+    path=None,
     size:int=128, # Side of the images, pixels
     share:float=.2, # Of each class to measure on, where nothing says which
     seed:int=0, # Of that choice

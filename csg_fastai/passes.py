@@ -169,7 +169,8 @@ def images_at(dl, numbers):
             out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor) for i in hits})
             start += len(b[0])
             if len(out) == len(wanted): return out
-    raise ValueError(f'the loader gives {start} images, but number {max(wanted)} is wanted: pass the one that was collected from, which can be read again')
+    raise ValueError(f'the loader gives {start} images, but number {max(wanted)} is wanted: '
+                     'pass the one that was collected from, which can be read again')
 
 def first_images(dl):
     "The inputs of a loader's first batch"

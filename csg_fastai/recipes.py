@@ -148,7 +148,8 @@ def data_tests()->dict: # data set -> its arguments -> test
         canvases=dict(drawn, n=many, digit=side, objects=whole_from(1, 9), distractors=is_flag),
         cifar10=dict(tensors, n_train=or_none(many), seed=is_seed),
         voc=dict(tensors, size=side, classes=or_none(all_are(is_name))),
-        folder=dict(tensors, pad=or_none(whole_from(0, 4096)), size=side, seed=is_seed, share=is_share, bad=lambda v: v in ('skip','refuse')),
+        folder=dict(tensors, pad=or_none(whole_from(0, 4096)), size=side, seed=is_seed, share=is_share,
+                    bad=lambda v: v in ('skip','refuse')),
         imagenet=dict(size=side, num_workers=or_none(whole_from(0, 256))))
 
 def _check_data_args(p):

@@ -22,7 +22,8 @@ from .mis import mis
 from .mutual_info import mutual_info_matrix
 from .recipes import check_seed, is_seed, METHODS, need_whole, Preset, preset
 from .schedule import csg_epochs
-from .run_folder import differing, fitting, is_dict, is_sha256, preset_of, read_history, run_manifest, undamaged
+from .run_folder import (differing, fitting, is_dict, is_sha256, preset_of,
+                                   read_history, run_manifest, undamaged)
 from .train import train
 
 # %% ../nbs/12_report.ipynb #d5dc74b4
@@ -339,7 +340,8 @@ def _draw(d):
 def _keep_tables(d, rows, methods):
     "The numbers of the page and the filters with their classes as CSV"
     G, mi, classes = _gate_and_mi(d, *methods)
-    df = pd.DataFrame({'filter':range(G.shape[1]), 'class':[classes[i] for i in G.argmax(0)], 'gate':G.amax(0).tolist(), 'classes open':(G > .5).sum(0).tolist()})
+    df = pd.DataFrame({'filter':range(G.shape[1]), 'class':[classes[i] for i in G.argmax(0)],
+        'gate':G.amax(0).tolist(), 'classes open':(G > .5).sum(0).tolist()})
     for m,o in mi.items():
         df[f'{m.upper()} tells most of'], df[f'{m.upper()} nats'] = [classes[i]
             for i in o.argmax(0)], o.amax(0).tolist()
