@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from nb import blob, cfg, code_cells, fenced, flagged, hidden, notebooks, options, read, root, site, text, write
 
-all_figures, optional = 'Experiments', 'Results and commands'    # chapters: shown whole in the gallery; what a short context may leave out
+all_figures, optional = 'Experiments', 'Runs and commands'    # chapters: shown whole in the gallery; what a short context may leave out
 made = dict(gallery=('Gallery', 'The figures of all pages'), api=('API', 'Every public name and what it does'))
 notes = '''- Not on PyPI: `pip install .` in a copy of the repository.
 - `learn.fit_one_cycle(n, lr, cbs=CSG())` trains (`from csg_fastai.callback import CSG`); then `learn.csg.G` is the gate, `[C,K]` (classes × filters), `learn.csg.place` where it was, `learn.csg.verdict()` what went wrong, if anything.

@@ -64,9 +64,12 @@ def stamp(p, r=root):
     def named(f):                                                                # `bench_imagenet` is also asked for as `imagenet`
         return {f.stem, f.stem.partition('_')[2]} & words or any(w[-1] == '-' and f.stem.startswith(w) for w in words)
     data = [f for f in sorted(d.rglob('*.*')) if tables and f.suffix == '.csv' or named(f)]
-    outputs = json.dumps([outs(c) for c in code_cells(nb)], sort_keys=True)
-    return dict(code=sha(own), outputs=sha(outputs), flagged=sorted(kept(nb)), library={m:L[m][0] for m in mods},
-                results={f.relative_to(d).as_posix():sha(f.read_bytes()) for f in data})
+    def all_outputs(o): return sha(json.dumps([outs(c) for c in code_cells(o)], sort_keys=True))
+    opens = 'read_text' in own and re.findall(r'[\w./-]+\.ipynb', own) or ()    # notebooks whose stored outputs it may read
+    others = {p.parent/w for w in opens} - {p}
+    reads = {f.name:all_outputs(read(f)) for f in sorted(others) if f.is_file()}
+    return dict(code=sha(own), outputs=all_outputs(nb), flagged=sorted(kept(nb)), library={m:L[m][0] for m in mods},
+                results={f.relative_to(d).as_posix():sha(f.read_bytes()) for f in data} | reads)
 
 def why(p, old, r=root):
     "Why the stored outputs are stale; empty if they are fresh"

@@ -24,7 +24,7 @@ from .checks import check_known, check_number, check_wholes, class_means, class_
 from .data import item_digests, item_files
 from .files import atomic_write, hash_tensor, sha256, tensors_sha256
 from .gate import filter_order
-from .passes import bare_model, class_names, default_device, default_dl, each_batch, evaluating, feed
+from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed
 from .passes import (first_images, fit_labels, images_at, n_images,
                                plain_data, pool_maps, some_images, sweep_maps)
 from .place import find_place, layer_name, logits_of, Place, relative_error, untouched

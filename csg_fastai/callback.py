@@ -67,9 +67,9 @@ class CSG(Callback):
     def last_word(self, learn, broken=False): "What is said after a fit; see below"
 
     @classmethod
-    def paper(cls, **kwargs):
+    def paper(cls, *args, **kwargs):
         "Algorithm 1 as the paper has it: g from the first gated epoch on, no leak, and a class may lose all its filters"
-        return cls(**{**dict(close=None, leak=0., cover=False), **kwargs})
+        return cls(*args, **{**dict(close=None, leak=0., cover=False), **kwargs})
 
 # %% ../nbs/01_callback.ipynb #8d431883
 def _plain(v):

@@ -100,7 +100,7 @@ def _read_npz(cache, key):
     "The arrays in `cache` if it has this key; None, and a line where it is damaged, else"
     if not cache.exists(): return
     try:
-        with np.load(cache) as o: return [o[k] for k in ('xt','yt','xv','yv')] if 'key' in o and o['key']==key else None
+        with open(cache, 'rb') as f, np.load(f) as o: return [o[k] for k in ('xt','yt','xv','yv')] if 'key' in o and o['key']==key else None
     except Exception as e: warnings.warn(f'{cache}: damaged ({type(e).__name__}), the images are read again')
 
 def _cifar_folder(d):

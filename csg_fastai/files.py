@@ -41,7 +41,7 @@ def atomic_write(
     *files, # a path and its content (bytes, text, or a function that writes to the path it gets), or such pairs
     between=None # function called when all are written, before they take their places
 ):
-    "Write files whole or not at all: `OSError` in one line, with the old files in place and no temporary ones left"
+    "Write each file whole or not at all, when all are written: `OSError` in one line, with no temporary files left"
     if not isinstance(files[0], tuple): files = [files]
     files = [(Path(f),d) for f,d in files]
     try:

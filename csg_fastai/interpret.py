@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt, pandas as pd, torch, warnings
 from fastai.vision.all import *
 from fastai.interpret import Interpretation
-from contextlib import suppress
 from safetensors import safe_open
-from .activations import Activations, as_picture, cached, collect
+from .activations import Activations, as_picture, cached, collect, head_weights
 from .callback import CSG
 from .checks import check_features, check_gate, check_known, class_means, did_you_mean, listed
 from .correlation import activation_gate, block_score, BlockScore, Centres, filter_correlation
@@ -32,15 +31,13 @@ from .mutual_info import mutual_info_matrix
 from .passes import bare_model, default_dl, own_dl, plain_data, with_bar
 from .phi import Phi, phi, phi0
 from .place import class_scores, Place
-from .run_folder import is_finished
+from .run_folder import is_finished, preset_of, run_manifest
 from .train import kept_gates, load_run
-from .activations import head_weights
 from .results import Measure
 from .similarity import class_similarity, ClassSimilarity, Distances, distances, gate_entropy, GateEntropy
 from .similarity import Similarity, similarity
 from .specificity import Ablation, ablation, Confusion, filters_of, masked_confusion, own_accuracy
 from .specificity import OwnAccuracy, strongest_filters
-from .run_folder import preset_of, run_manifest
 
 # %% ../nbs/11_interpret.ipynb #1be3a03f
 class CSGInterpretation(Interpretation):

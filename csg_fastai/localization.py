@@ -370,9 +370,9 @@ def _note(self:Localization):
 @patch
 def plot(self:Localization, ax=None, column='Avg-IoU', **kw):
     "A bar for each class, with the baselines as lines"
-    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8), layout='constrained')[1]
     df = self.by_class()
     check_known(column, df.columns, 'column')
+    ax = ax or plt.subplots(figsize=(max(4, .6*len(self.vocab)+2), 2.8), layout='constrained')[1]
     x = np.arange(len(df))
     ax.bar(x, df[column], color=['tab:blue']*(len(df)-1)+['tab:gray'], width=.7, **kw)
     for o,c in zip(BASELINES, ('k','tab:orange','tab:green','tab:red')):

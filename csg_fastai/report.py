@@ -340,7 +340,7 @@ def _draw(d):
 def _keep_tables(d, rows, methods):
     "The numbers of the page and the filters with their classes as CSV"
     G, mi, classes = _gate_and_mi(d, *methods)
-    df = pd.DataFrame({'filter':range(G.shape[1]), 'class':[classes[i] for i in G.argmax(0)],
+    df = pd.DataFrame({'filter':range(G.shape[1]), 'class':[classes[i] if n == 1 else '' for i,n in zip(G.argmax(0), (G > .5).sum(0))],
         'gate':G.amax(0).tolist(), 'classes open':(G > .5).sum(0).tolist()})
     for m,o in mi.items():
         df[f'{m.upper()} tells most of'], df[f'{m.upper()} nats'] = [classes[i]

@@ -330,9 +330,9 @@ def plot(self:Ablation,
     c:int=None, # Class number; None: mean over the classes
 ): # the axis
     "Accuracy on the class (full line) and on the others (dashed) against filters removed; seeds shaded"
-    ax = draw_axes(ax, 1, 5, 3)[0]
     if c is not None and c not in self.classes:
         raise ValueError(f'class {c!r} is not one of those ablated: {listed(self.classes)}')
+    ax = draw_axes(ax, 1, 5, 3)[0]
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
         color = ORDER_COLORS.get(k, f'C{i+4}')
