@@ -138,6 +138,7 @@ def cifar10(
     seed:int=0, # Of that choice
     pad:int=4, # Zero padding of the random crop, pixels
     flip:bool=True, # Mirror half of the training images
+    size:int=32, # 32, or 16 or 8: means of squares of pixels, rounded
     check:bool=True, # Compare MD5 sums. Pickle files can run code: pass False only for files you trust
     download:bool=False, # Fetch the files where they are absent
     device=None, # Default: the GPU where there is one
@@ -145,10 +146,12 @@ def cifar10(
 )->DataLoaders: # train: 50,000 images, valid: the 10,000 test images
     "CIFAR-10 in memory with the usual crop and flip; `valid` is the test split"
     check_wholes(0, seed=seed)
+    if size not in (32, 16, 8): raise ValueError(f'size={size!r}: pass 32, 16 or 8')
     if download: _fetch_cifar(path or data_home())
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
     xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check))
     if n_train is not None: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
+    if size < 32: xt,xv = (x.reshape(-1, 3, size, 32//size, size, 32//size).mean((3,5)).round().astype('uint8') for x in (xt,xv))
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
     return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad, flip=flip, device=device, **kwargs)
 
