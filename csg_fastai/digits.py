@@ -159,7 +159,7 @@ def canvases(
     digit:int=12, # Side of a digit, pixels
     objects:int=1, # Whole digits on each; above 1 the labels are 0/1 weights [N,10] and the loss binary cross entropy
     distractors:bool=True, # Fragments of other digits and noise
-    seed:int=0, # Of the canvases; the split of the digits stays that of `digits()`
+    seed:int=0, # Of the split of the digits, as in `digits`, and of what is drawn from them
     bs:int=64, # Images in a batch
     channels:int=1, # 3: the grey image three times
     device=None, # Default: the GPU where there is one
@@ -168,7 +168,7 @@ def canvases(
     "Digits among distractors, with masks and boxes; `valid` is made of test digits only"
     if objects==0: raise ValueError('canvases to train on need objects>=1; draw_canvases(objects=0) makes empty ones')
     check_wholes(1, objects=objects, n=n, n_test=n_test, channels=channels); check_wholes(0, seed=seed)
-    xt,yt,xv,yv = digit_tensors()
+    xt,yt,xv,yv = digit_tensors(seed=seed)
     kw = dict(size=size, digit=digit, objects=objects, distractors=distractors)
     t,v = draw_canvases(xt, yt, n, seed=[seed,0], **kw), draw_canvases(xv, yv, n_test, seed=[seed,1], **kw)
     ys = [F.one_hot(o.labels, 10).sum(1).float() if objects>1 else o.labels for o in (t,v)]

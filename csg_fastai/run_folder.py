@@ -15,6 +15,7 @@ from .checks import all_are, at_least, is_name, or_none, whole_from
 from .files import atomic_write, read_json, run_file, sha256
 from .recipes import ALIASES, check_preset, is_seed, METHODS, need_whole, Preset
 from .results import code_hash, versions
+from .recipes import DELAYED, DRAWN
 
 # %% ../nbs/04b_run_folder.ipynb #fld10008
 COLUMNS = 'epoch path lr loss valid_loss accuracy penalty density'.split()
@@ -144,7 +145,9 @@ def preset_of(m):
     names = [o.name for o in dataclasses.fields(Preset)]
     lost = [o for o in names[:6] if o not in m['preset']] or [o for o in m['preset'] if o not in names]
     if lost: raise ValueError(f'{lost[0]!r} is no hyperparameter, or is missing')
-    p = Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in m['preset'].items()})
+    d = {**DELAYED, **m['preset']}                      # before there was a choice, all were so, and of one split
+    if m['preset']['data'] in DRAWN: d['data_args'] = {'seed':0, **d.get('data_args', {})}
+    p = Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in d.items()})
     return check_preset(dataclasses.replace(p, name=ALIASES.get(p.name, p.name)) if is_name(p.name) else p)
 
 # %% ../nbs/04b_run_folder.ipynb #fld10022

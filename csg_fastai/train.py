@@ -118,7 +118,7 @@ def build(
     if method not in METHODS: raise unknown('method', method, METHODS)
     check_seed(seed); check_device(device)
     set_seed(seed, reproducible=True)
-    dls = get_dls(p.data, bs=p.bs, device=device, **p.data_args)
+    dls = get_dls(p.data, bs=p.bs, device=device, **p.of_seed(seed).data_args)
     learn = Learner(dls, net_of(p, dls.c, weights), metrics=accuracy, opt_func=_opt_func(p))
     args = _gate_args(p, learn)
     if method == 'csg': return learn, CSG(**args, **{k:getattr(p, k) for k in CSG_ARGS}, say=None)
@@ -479,7 +479,7 @@ def train(
     cbs=None # more callbacks
 )->Learner: # trained
     "One training, kept in `folder`; a finished one is not trained again. `ValueError` if `folder` holds another run"
-    p, folder = preset(p), Path(folder)
+    p, folder = preset(p).of_seed(seed), Path(folder)
     if not or_none(is_number)(until): raise ValueError(f'until={until!r}: pass a time.time(), or None')
     for d in (folder, folder.parent):
         if d.is_symlink() and (d == folder or folder.name in METHODS):
