@@ -10,7 +10,7 @@ sees text/html, it adds require.js and jQuery from another server to the page. R
 import base64, posixpath, re, shutil, sys
 from itertools import groupby
 from pathlib import Path
-from nb import blob, cfg, code_cells, fenced, flagged, hidden, notebooks, options, read, root, site, text, write
+from nb import blob, cfg, code_cells, fenced, hidden, notebooks, options, read, root, site, text, write
 
 all_figures, optional = 'Experiments', 'Runs and commands'    # chapters: shown whole in the gallery; what a short context may leave out
 made = dict(gallery=('Gallery', 'The figures of all pages'), api=('API', 'Every public name and what it does'))
