@@ -38,7 +38,7 @@ setup(
     include_package_data=False,
     python_requires=f">={cfg['min_python']}",
     install_requires=shlex.split(cfg['requirements']),
-    extras_require={'dev': shlex.split(cfg['dev_requirements'])},
+    extras_require={k.removesuffix('_requirements'): shlex.split(v) for k,v in cfg.items() if k.endswith('_requirements')},
     entry_points={'console_scripts': shlex.split(cfg.get('console_scripts', '')), 'nbdev': [f'{lib}={lib}._modidx:d']},
     zip_safe=False,
 )

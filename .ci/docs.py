@@ -10,7 +10,7 @@ sees text/html, it adds require.js and jQuery from another server to the page. R
 import base64, posixpath, re, shutil, sys
 from itertools import groupby
 from pathlib import Path
-from nb import blob, cfg, code_cells, fenced, flagged, hidden, notebooks, options, read, root, site, text, write
+from nb import blob, cfg, code_cells, fenced, hidden, notebooks, options, read, root, site, text, write
 
 all_figures, optional = 'Experiments', 'Runs and commands'    # chapters: shown whole in the gallery; what a short context may leave out
 made = dict(gallery=('Gallery', 'The figures of all pages'), api=('API', 'Every public name and what it does'))
@@ -152,10 +152,8 @@ def main(d):
 def main_colab(out):
     "The notebooks behind two cells: one installs the package and what its tests need, one goes where the notebook's files are"
     src, here = cfg['git_url'], f"/content/{cfg['repo']}"
-    off = '%%script echo Not run here: it takes long, or needs other images. What it gives is on the site. Delete this line to run it.\n'
     for n,p in notebooks().items():
-        nb = read(p); nb['cells'] = [c for c in nb['cells'] if 'nbdev_export()' not in text(c['source'])]
-        for c in filter(flagged, code_cells(nb)): c['source'] = off + text(c['source'])
+        nb = read(p)
         first = (f'# Installs the package; then choose Runtime > Restart session, and go on below.\n'
                  f'![ -d {here} ] || git clone -q --depth 1 {src} {here}\n!pip install -q "{here}[dev]"',
                  f'# Where the files beside this notebook are\n%cd {here}/nbs/{posixpath.dirname(n)}')

@@ -6,10 +6,10 @@
 __all__ = ['A_NAME', 'did_you_mean', 'unknown', 'check_known', 'is_name', 'is_number', 'is_share', 'is_rising', 'whole_from',
            'at_least', 'above', 'or_none', 'auto_or_number', 'all_are', 'check_number', 'check_whole', 'check_wholes',
            'check_share', 'real_tensor', 'finite_tensor', 'check_gate', 'class_numbers', 'check_range', 'count_classes',
-           'listed', 'check_finite', 'check_features', 'class_means']
+           'needed', 'listed', 'check_finite', 'check_features', 'class_means']
 
 # %% ../nbs/00c_checks.ipynb #117162d9
-import difflib, math, re, torch
+import difflib, importlib, math, re, torch
 import numpy as np
 from contextlib import suppress
 from torch import Tensor
@@ -143,6 +143,15 @@ def count_classes(y, C=None):
     if C is None and y.max() >= _MOST:
         raise ValueError(f'label {y.max().item()} would make more than {_MOST:,} classes: number the classes from 0 on')
     return int(C or y.max()+1)
+
+# %% ../nbs/00c_checks.ipynb #ndd00002
+def needed(
+    package:str, # Its name, which is that of its module, too
+    what:str # That needs it
+): # The module
+    "A package that few need; `ImportError` in one line where it is not there"
+    try: return importlib.import_module(package)
+    except ImportError: raise ImportError(f'{what} needs the package {package}: pip install {package}') from None
 
 # %% ../nbs/00c_checks.ipynb #00058825
 def listed(xs, n=5):

@@ -9,6 +9,7 @@ __all__ = ['HUB_FILES', 'model_card', 'hub_folder', 'load_pretrained', 'push', '
 import json, re
 from fastai.basics import *
 from . import pretrained as stored_networks
+from .checks import needed
 from .gate import density_interval, in_V_G
 from .interpret import CSGInterpretation
 from .run_folder import damaged_files, fitting, is_files, ORIGIN, preset_of, run_manifest
@@ -37,11 +38,10 @@ def _table(head, rows):
 
 def _head(m, worth, license):
     "The card's YAML"
-    from huggingface_hub import EvalResult, ModelCardData
-    p = m['preset']
-    found = [EvalResult('image-classification', p['data'], p['data'], k, v['value'], verified=False) for k,
+    hub,p = needed('huggingface_hub', 'the model card'),m['preset']
+    found = [hub.EvalResult('image-classification', p['data'], p['data'], k, v['value'], verified=False) for k,
         v in worth.items()]
-    return ModelCardData(license=license, library_name='csg_fastai', pipeline_tag='image-classification',
+    return hub.ModelCardData(license=license, library_name='csg_fastai', pipeline_tag='image-classification',
         model_name=p['name'], tags=['csg', 'interpretability', 'class-specific-filters'], eval_results=found).to_yaml()
 
 def model_card(
@@ -147,10 +147,9 @@ def push(
     token:str=None # None: the one that `hf auth login` keeps
 ): # what `huggingface_hub` says of the upload, with its address
     "Upload a network in the Hub's form"
-    from huggingface_hub import HfApi
     load_pretrained(folder := Path(folder))
     for k in ('config.json', 'README.md'): run_file(folder, k)
-    api = HfApi(token=token)
+    api = needed('huggingface_hub', 'push').HfApi(token=token)
     api.create_repo(repo, private=private, exist_ok=True)
     said = 'Weights, gate and model card'
     return api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=HUB_FILES, commit_message=said)
@@ -162,5 +161,5 @@ def pull(
     token:str=None # None: the one that `hf auth login` keeps
 )->Path: # `folder`, for `load_pretrained`
     "Fetch a network in the Hub's form"
-    from huggingface_hub import snapshot_download
-    return Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES, local_dir=folder, token=token))
+    fetch = needed('huggingface_hub', 'pull').snapshot_download
+    return Path(fetch(repo, revision=revision, allow_patterns=HUB_FILES, local_dir=folder, token=token))

@@ -8,7 +8,7 @@ __all__ = ['resnet_cifar', 'resnet20', 'resnet50_cifar', 'resnet101_cifar', 'ale
 # %% ../nbs/03_models.ipynb #5c6dafdf
 from collections import OrderedDict
 from torch import nn
-from .checks import check_known, check_wholes, did_you_mean
+from .checks import check_known, check_wholes, did_you_mean, needed
 
 # %% ../nbs/03_models.ipynb #1979ba4c
 def _norm(norm, n):
@@ -125,8 +125,7 @@ def _new_head(net, c):
 # %% ../nbs/03_models.ipynb #d1a7ad04
 def _timm_net(name, c, **kw):
     "timm's network `name`"
-    try: import timm
-    except ImportError: raise ImportError(f"timm:{name} needs the package timm: pip install timm") from None
+    timm = needed('timm', f'timm:{name}')
     if timm.is_model(name.split('.')[0]): return timm.create_model(name, num_classes=c, **kw)
     raise ValueError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
 

@@ -17,7 +17,7 @@ import torch
 from fastai.basics import *
 from fastai.vision.core import imagenet_stats
 from .callback import CSG
-from .checks import is_number
+from .checks import is_number, needed
 from .errors import in_one_line
 from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
 from .files import LOCK, locked, read_json, run_file, safe_name, write_json
@@ -695,9 +695,7 @@ def _trained(model):
     "Arguments of a network with trained weights, and of its images"
     stats = dict(zip(('mean','std'), map(list, imagenet_stats)))
     if not model.startswith('timm:'): return dict(weights='DEFAULT'), stats
-    try: from timm import get_pretrained_cfg
-    except ImportError: raise ImportError(f'{model} needs the package timm: pip install timm') from None
-    cfg = get_pretrained_cfg(model.removeprefix('timm:'))
+    cfg = needed('timm', model).get_pretrained_cfg(model.removeprefix('timm:'))
     return dict(pretrained=True), dict(mean=list(cfg.mean), std=list(cfg.std)) if cfg else stats
 
 def folder_preset(

@@ -17,7 +17,7 @@ from fastai.callback.schedule import ParamScheduler, combined_cos
 from fastai.distributed import DistributedDL
 from safetensors.torch import save as to_safetensors
 from .callback import CSG
-from .checks import all_are, is_name, is_number, or_none, unknown, whole_from
+from .checks import all_are, is_name, is_number, needed, or_none, unknown, whole_from
 from .data import checksum, get_dls
 from .files import atomic_write, locked, now, read_tensors, sealed, sha256, write_json
 from .gate import fixed_gate
@@ -440,9 +440,8 @@ def distributed(
 ):
     "Train in all processes that were launched together; with one process does nothing"
     if num_distrib() < 2: yield learn; return
-    from accelerate import DistributedDataParallelKwargs
     gpu = torch.device(learn.dls.device).type == 'cuda'
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
+    ddp = needed('accelerate', 'training in several processes').DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
     with learn.distrib_ctx(**{**dict(sync_bn=gpu, cpu=not gpu, kwargs_handlers=[ddp]), **kwargs}):
         yield learn
 
