@@ -87,10 +87,6 @@ def finish(nb, rel):
     if code_cells(nb) and 'open-in-colab' not in ids:
         link = f'[Open in Colab]({colab(rel)}){{.btn .btn-outline-secondary .btn-sm .colab}}'
         nb['cells'].insert(1 if front(nb) else 0, markdown('open-in-colab', link))
-    if rel == 'index.ipynb' and 'install' not in ids:                        # the site is read without a copy of the repository
-        at = next(i for i,c in enumerate(nb['cells']) if 'pip install' in text(c['source']))
-        s = f"The copy is made of [the repository]({cfg['git_url']}). The first command works without one, too:\n\n"
-        nb['cells'].insert(at+1, markdown('install', s + fenced(f'pip install "git+{cfg["git_url"]}" && csg_run', 'sh')))
     return nb
 
 # --- pages made from the others
