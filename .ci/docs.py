@@ -7,7 +7,7 @@
 Each page gets a link that opens it in Colab. Signatures lose what says nothing. HTML outputs become raw HTML in Markdown: where Quarto
 sees text/html, it adds require.js and jQuery from another server to the page. Run twice, it changes nothing more.
 """
-import ast, base64, posixpath, re, shutil, sys
+import ast, base64, json, posixpath, re, shutil, sys
 from itertools import groupby
 from pathlib import Path
 from nb import blob, body, cfg, code_cells, fenced, flagged, hidden, lib, notebooks, options, read, root, site, text, write
@@ -167,7 +167,7 @@ def llms(nbs):
 
 def page(d, name, title, description, lines):
     "A page that nobody can edit where the others are"
-    fm = f'---\ntitle: {title}\ndescription: "{description}"\noutput-file: {Path(name).name}.html\nrepo-actions: false\n---\n'
+    fm = f'---\ntitle: {title}\ndescription: {json.dumps(description)}\noutput-file: {Path(name).name}.html\nrepo-actions: false\n---\n'
     cells = [dict(cell_type='raw', id='front', metadata={}, source=fm), markdown('text', '\n'.join(lines))]
     kernel = dict(display_name='python3', language='python', name='python3')
     (d/name).parent.mkdir(exist_ok=True)
