@@ -128,7 +128,7 @@ def api(nbs, d):
         if not docs: continue
         m = re.sub(r'^\d+\w?_', '', Path(n).stem)
         page(d, f'api/{m}', f'{lib}.{m}', fm.get('description', ''), [f"Explained and shown at work in [{fm['title']}](../{n}).",
-            *(l for o,md,_ in docs for l in ('', re.sub('^---\\n+', '', md), *example(nb, o)))])
+            *(l for o,md,_ in docs for l in ('', re.sub('^### ', '## ', re.sub('^---\\n+', '', md), flags=re.M), *example(nb, o)))])
         yield from ('', f'## [{lib}.{m}](api/{m}.ipynb)', '', *(f'- [`{o}`](api/{m}.ipynb#{o.lower()}): {doc}'.rstrip(': ') for o,_,doc in docs))
 
 def missing(nbs, d):
