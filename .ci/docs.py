@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """What the site's pages get beyond nbdev's processing. Quarto runs it in nbdev's `_proc` before it renders (_quarto.yml).
 
-    .ci/docs.py                finish the processed notebooks in the working folder; add llms.txt, gallery and list of the API
+    .ci/docs.py                finish the processed notebooks in the working folder; add llms.txt, gallery, API and 404
     .ci/docs.py --colab DIR    write the notebooks as Colab needs them, behind cells that install the package, into DIR
 
 Each page gets a link that opens it in Colab. Signatures lose what says nothing. HTML outputs become raw HTML in Markdown: where Quarto
 sees text/html, it adds require.js and jQuery from another server to the page. Run twice, it changes nothing more.
 """
-import base64, posixpath, re, shutil, sys
+import ast, base64, json, posixpath, re, shutil, sys
 from itertools import groupby
 from pathlib import Path
-from nb import blob, cfg, code_cells, fenced, hidden, notebooks, options, read, root, site, text, write
+from nb import blob, body, cfg, code_cells, fenced, flagged, hidden, lib, notebooks, options, read, root, site, text, write
 
 all_figures, optional = 'Experiments', 'Runs and commands'    # chapters: shown whole in the gallery; what a short context may leave out
-made = dict(gallery=('Gallery', 'The figures of all pages'), api=('API', 'Every public name and what it does'))
+made = {'gallery': ('Gallery', 'The figures of all pages'), 'api': ('API', 'Every public name and what it does, by module'),
+        '404': ('Page not found', 'There is nothing at this address')}
 notes = '''- Not on PyPI: `pip install .` in a copy of the repository.
 - `learn.fit_one_cycle(n, lr, cbs=CSG())` trains (`from csg_fastai.callback import CSG`); then `learn.csg.G` is the gate, `[C,K]` (classes × filters), `learn.csg.place` where it was, `learn.csg.verdict()` what went wrong, if anything.
 - The gate is used in training alone and reads the label: never report accuracy measured through it. Validation and inference run the plain network.
@@ -53,32 +54,54 @@ def tidy(md):
     paragraph = r'\n\*([^*\n]+)\*((?:\n(?![-*#`|>:])[^\n]+|\n`[^`][^\n]*)+)'
     return re.sub(paragraph, lambda m: '\n*' + (m[1] + m[2]).replace('\n', ' ') + '*', md)
 
+def title_of(c):
+    "The name that a `show_doc` cell documents; None for other cells"
+    return (m := place(c) and re.search(r'^### (\S+)$', text(c['outputs'][0]['data']['text/markdown']), re.M)) and m[1]
+
 def documented(nb):
-    "(name, docstring) of everything that show_doc shows"
-    for md in (text(o['data']['text/markdown']) for c in nb['cells'] if place(c) for o in c['outputs']):
-        name, doc = re.search(r'^### (\S+)$', md, re.M), re.search(r'\n\*([^*].*)\*\s*$', md)
-        if name: yield name[1], doc[1] if doc else ''
+    "(name, Markdown, docstring) of everything that show_doc shows"
+    for c in nb['cells']:
+        if name := title_of(c):
+            doc = re.search(r'\n\*([^*].*)\*\s*$', md := text(c['outputs'][0]['data']['text/markdown']))
+            yield name, md, re.sub(*noise[0], doc[1]) if doc else ''
+
+def example(nb, name):
+    "The first short cell that calls it, with what it prints"
+    called = re.compile(rf"(?<!def )\b{re.escape(name.split('.')[-1])}\(")
+    for c in code_cells(nb):
+        if place(c) or hidden(c) or flagged(c) or options(c).get('echo') == 'false' or not called.search(s := body(c)) or s.count('\n') > 11: continue
+        prints = ''.join(text(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in c['outputs'] if 'image/png' not in o.get('data', {}))
+        return ['', fenced(s, 'python'), *(['', fenced(prints.rstrip(), 'text')] if 0 < len(prints) < 600 else [])]
+    return []
 
 # --- pages
 
 def output(o, doc=False):
     "An output that brings no script from elsewhere"
     d = {k:v for k,v in o.get('data', {}).items() if k != 'application/javascript'}
-    if 'text/html' in d: d = {'text/markdown': fenced(text(d['text/html']).strip(), '{=html}') + '\n'}
+    if 'text/html' in d:
+        raw = fenced(text(d['text/html']).strip(), '{=html}') + '\n'        # the Markdown copies leave what is interactive out
+        d = {'text/markdown': f'::: {{.content-visible when-format="html"}}\n{raw}:::\n' if '<script' in raw else raw}
     elif doc: d['text/markdown'] = tidy(text(d['text/markdown']))
     return {**o, 'data':d} if 'data' in o else o
+
+def imports(c):
+    "Is it a cell of imports that is shown?"
+    if c['cell_type'] != 'code' or hidden(c) or {'export', 'code-fold', 'echo'} & {*options(c)}: return False
+    try: return bool(ls := ast.parse(body(c)).body) and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in ls)
+    except SyntaxError: return False
 
 def finish(nb, rel):
     "One processed notebook, ready for Quarto"
     def outward(m):                                                          # what is not in nbs/ is in the repository
         p = posixpath.normpath(posixpath.join('nbs', posixpath.dirname(rel), m[1]))
         return m[0] if p.startswith('nbs/') else f']({blob}{p}'
-    def private(c): return place(c) and re.search(r'^### _', text(c['outputs'][0]['data']['text/markdown']), re.M)
-    cells = [c for c in nb['cells'] if not private(c)]
+    cells = [c for c in nb['cells'] if not re.search(r'^_|\.(before|after)_', title_of(c) or '')]     # private, or an event that fastai calls
     for c in cells:
-        if c['cell_type'] == 'markdown':                                     # nbdev links private names, but has no heading for them
-            s = re.sub(rf'\[(`_\w+`)\]\({re.escape(site)}[^)\s]*\)', r'\1', text(c['source']))
+        if c['cell_type'] == 'markdown':                                     # nbdev links names without a heading, and any word: `digits` is a recipe
+            s = re.sub(rf'\[(`(?:_\w+|[a-z0-9]+|\w+\.(?:before|after)_\w+)`)\]\({re.escape(site)}[^)\s]*\)', r'\1', text(c['source']))
             c['source'] = re.sub(r'\]\((\.\./[^)\s#]*)', outward, s)
+        elif imports(c): c['source'] = '#| code-fold: true\n#| code-summary: "Imports"\n' + text(c['source'])
         for k in ('outputs',)*(c['cell_type'] == 'code'):
             c[k] = [output(o, bool(place(c))) for o in c[k] if 'application/vnd.jupyter.widget-view+json' not in o.get('data', {})]
     nb['cells'] = [c for doc,g in groupby(cells, lambda c: bool(place(c))) for c in (sorted(g, key=place) if doc else g)]    # as in the source
@@ -87,10 +110,6 @@ def finish(nb, rel):
     if code_cells(nb) and 'open-in-colab' not in ids:
         link = f'[Open in Colab]({colab(rel)}){{.btn .btn-outline-secondary .btn-sm .colab}}'
         nb['cells'].insert(1 if front(nb) else 0, markdown('open-in-colab', link))
-    if rel == 'index.ipynb' and 'install' not in ids:                        # the site is read without a copy of the repository
-        at = next(i for i,c in enumerate(nb['cells']) if 'pip install' in text(c['source']))
-        s = f"The copy is made of [the repository]({cfg['git_url']}). The first command works without one, too:\n\n"
-        nb['cells'].insert(at+1, markdown('install', s + fenced(f'pip install "git+{cfg["git_url"]}" && csg_run', 'sh')))
     return nb
 
 # --- pages made from the others
@@ -103,9 +122,17 @@ def chapters(d):
         yield from ((title, n, front(nb := read(d/n)), nb) for n in names if (d/n).exists())
 
 def api(nbs, d):
+    "The list of all names, and a page for each module: signatures, and a cell that uses each name"
     for _,n,fm,nb in nbs:
-        rows = [f'- [`{o}`]({n}#{o.lower()}): {doc}'.rstrip(': ') for o,doc in documented(nb)]
-        if rows: yield from ('', f"## {fm['title']}", '', *rows)
+        docs = [*documented(nb)]
+        if not docs: continue
+        m = re.sub(r'^\d+\w?_', '', Path(n).stem)
+        page(d, f'api/{m}', f'{lib}.{m}', fm.get('description', ''), [f"Explained and shown at work in [{fm['title']}](../{n}).",
+            *(l for o,md,_ in docs for l in ('', re.sub('^### ', '## ', re.sub('^---\\n+', '', md), flags=re.M), *example(nb, o)))])
+        yield from ('', f'## [{lib}.{m}](api/{m}.ipynb)', '', *(f'- [`{o}`](api/{m}.ipynb#{o.lower()}): {doc}'.rstrip(': ') for o,_,doc in docs))
+
+def missing(nbs, d):
+    yield 'Start at the [front page](/index.ipynb), look a name up in the [API](/api.ipynb), or search in the column on the left.'
 
 def figures(nb, head):
     "(heading, picture in base64, its text for those who can't see it) of the cells that are shown"
@@ -138,15 +165,19 @@ def llms(nbs):
     out = [f"# {cfg['title']}\n\n> {cfg['description']}\n\n{head}\n\n{notes}\n", *('\n'.join([f'## {k}\n', *ls, '']) for k,ls in parts.items())]
     return '\n'.join(out)
 
+def page(d, name, title, description, lines):
+    "A page that nobody can edit where the others are"
+    fm = f'---\ntitle: {title}\ndescription: {json.dumps(description)}\noutput-file: {Path(name).name}.html\nrepo-actions: false\n---\n'
+    cells = [dict(cell_type='raw', id='front', metadata={}, source=fm), markdown('text', '\n'.join(lines))]
+    kernel = dict(display_name='python3', language='python', name='python3')
+    (d/name).parent.mkdir(exist_ok=True)
+    write(d/f'{name}.ipynb', dict(cells=cells, metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5))
+
 def main(d):
     for n,p in notebooks(d).items():
-        if p.stem not in made: write(p, finish(read(p), n))
+        if p.stem not in made and not n.startswith('api/'): write(p, finish(read(p), n))
     nbs = [o for o in chapters(d) if Path(o[1]).stem not in made]
-    kernel = dict(display_name='python3', language='python', name='python3')
-    for k,f in dict(gallery=gallery, api=api).items():                       # nobody can edit them where the others are
-        fm = '---\ntitle: {}\ndescription: {}\noutput-file: {}.html\nrepo-actions: false\n---\n'.format(*made[k], k)
-        cells = [dict(cell_type='raw', id='front', metadata={}, source=fm), markdown('text', '\n'.join(f(nbs, d)))]
-        write(d/f'{k}.ipynb', dict(cells=cells, metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5))
+    for k,f in dict(zip(made, (gallery, api, missing))).items(): page(d, k, *made[k], f(nbs, d))
     (d/'llms.txt').write_text(llms(chapters(d)), encoding='utf-8')
 
 def main_colab(out):

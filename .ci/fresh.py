@@ -94,7 +94,8 @@ def execute(name, extra, timeout):
     for c in nb.cells:
         if c.cell_type == 'code' and flagged(c, extra): old.add(c.id); c.source = ''
     env = dict(os.environ, PYTHONPATH=f'{root}{os.pathsep}{os.environ.get("PYTHONPATH", "")}', PYTHONHASHSEED='0', OMP_NUM_THREADS='1')
-    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', coalesce_streams=True, resources=dict(metadata=dict(path=str(p.parent))))
+    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', coalesce_streams=True, resources=dict(metadata=dict(path=str(p.parent))),
+                            extra_arguments=['--InlineBackend.figure_formats=retina'])                  # sharp at twice the density
     try: client.execute(env=env)
     except Exception as e: return re.sub(r'\x1b\[[0-9;]*m', '', str(e)).strip()[-1500:]
     if p.read_bytes() != before: return 'it was edited while it ran: run it again'

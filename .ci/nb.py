@@ -10,7 +10,13 @@ re_option = re.compile(r'^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 
 def text(o): return o if isinstance(o, str) else ''.join(o)
 def read(p): return json.loads(p.read_text(encoding='utf-8'))
-def write(p, nb): p.write_text(json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + '\n', encoding='utf-8')
+
+def write(p, nb):
+    "Store a notebook; texts as lists of lines, since Quarto takes the line breaks out of a text in one piece"
+    for c in nb.get('cells', ()):
+        for d in (c, *(o.get('data', o) for o in c.get('outputs', []))):
+            for k in {'source', 'text', 'text/markdown', 'text/plain'} & {*d}: d[k] = text(d[k]).splitlines(True)
+    p.write_text(json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + '\n', encoding='utf-8')
 
 def notebooks(d=root/'nbs'):
     "{path below `d`: path} of the notebooks, hidden ones left out"

@@ -15,7 +15,7 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 import docs
-from nb import blob, body, copy, fenced, hidden, notebooks, options, parts, read, root, site, text
+from nb import blob, body, cfg, copy, fenced, hidden, notebooks, options, parts, read, root, site, text
 
 columns, message, MB = 120, 150, 2**20                                       # of code; of a line with a long message; the site wraps it
 re_path = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|work|Users|private|var/folders)/\w[^\s\'"<>]*|\b(?:localhost|127\.0\.0\.1)\b')
@@ -75,6 +75,8 @@ def page(nb, css=''):
     out = pypandoc.convert_text(md, 'html', 'markdown-implicit_figures', ['--mathml', '--wrap=none', '--quiet'])
     bad = [f'an equation that is no MathML: {o[:60]}' for o in re.findall(r'<span class="math [^>]*>(.*?)</span>', out)]
     bad += [f'a link within a link: take {o} out of its text' for o in re.findall(r'<a [^>]*>\[<code>(.*?)</code>\]\(', out)]   # nbdev's, in ours
+    bad += [f'a text in one piece, whose line breaks Quarto takes out: {c["source"][:40]}' for c in nb['cells']
+            if c['cell_type'] != 'code' and isinstance(c['source'], str) and '\n' in c['source']]
     if len(out) > 2*MB: bad.append(f'a page of {len(out)/MB:.1f} MB, at most 2 MB')
     return template.format(title=html.escape(fm.get('title', '')), css=css, body=out), bad
 
@@ -93,7 +95,8 @@ def dead_links(d, known={}, more={}):
         url, _, anchor = map(unquote, l.partition('#'))
         for start,folder in ((blob, root), (docs.colab(''), root/'nbs')):
             if url.startswith(start): return not (folder/url[len(start):]).exists()
-        if url.startswith(site): url = url[len(site):] or '/'
+        for start in (site, cfg['doc_baseurl']):                             # of the second kind are those of the page 404
+            if url.startswith(start): url = url[len(start):] or '/'
         if re.match(r'[a-z][a-z0-9+.-]*:|//', url, re.I): return False
         to = normpath(join('/', dirname(n), url.partition('?')[0]))[1:] if url else n
         to = known.get(to, to)
@@ -164,7 +167,7 @@ def silent(box):
 def browse(d, files, shots=None):
     "[(page, fault)] of pages below `d` in a browser, and how many fragments are interactive; pictures into `shots`"
     from playwright.sync_api import sync_playwright
-    base, bad, n, now = 'http://site.test/', {}, 0, ''
+    base, bad, n, now = f"http://site.test{cfg['doc_baseurl']}/", {}, 0, ''
     if (exe := chromium()) is None: print('SKIPPED: the browser test, since no Chromium is here and none can be installed'); return [], 0
     def note(o): bad[now, o[:150]] = None
     def route(r):
@@ -206,7 +209,7 @@ fragments = {  # and what must be said of each
     '</div><p style="width:1500px">a wide paragraph</p><div>': 'scrolls sideways'}
 
 def code(s, **out): return dict(cells=[dict(cell_type='code', source=s, outputs=[{'output_type':'display_data', **out}]*bool(out))])
-def md(s): return dict(cells=[dict(cell_type='markdown', source=s)])
+def md(s): return dict(cells=[dict(cell_type='markdown', source=s.splitlines(True))])
 planted = [  # a notebook, and what must be said of it
     (code('f()', output_type='error', ename='E'), 'an error'), (code('f()', name='stderr', text='w'), 'stderr'), (code('f()', text='x'), ''),
     (code('f()', text='in /tmp/tmpab12'), 'path'), (code('f()', text='http://127.0.0.1:80'), 'path'), (code('f()', data={'image/png':''}), 'fig-alt'),
@@ -214,7 +217,7 @@ planted = [  # a notebook, and what must be said of it
     (code('#| hide\n' + '1'*130), ''), (code('#| export\n#| fig-alt: "Left: a"\nf()'), ''), (code('#| fig-alt: Left: a, b'), 'YAML'),
     (md('# A\n\n> b\n\nLost.'), 'Lost'), (md('# A\n\n> b'), ''),
     (code("#| fig-alt: 'a' and 'b'"), 'YAML'), (code('#| fig-alt: [a'), 'YAML'), (code('#| fig-alt: `a`'), 'YAML'),
-    (md('[[`f`](https://a.b)](c.html)'), 'a link within'), (md(r'$\nocommand{x}$'), 'MathML')]
+    (dict(cells=[dict(cell_type='markdown', source='a\n\n- b')]), 'one piece'), (md('[[`f`](https://a.b)](c.html)'), 'a link within'), (md(r'$\nocommand{x}$'), 'MathML')]
 
 def selftest(d):
     for nb,word in planted:

@@ -61,7 +61,8 @@ def shorten(s, n=12): return s if len(s) <= n else f'{s[:n-1]}…'
 
 def svg(w, h, *parts, alt='')->list:
     "Parts of a drawing of w x h pixels, with what a screen reader says of it"
-    return [f'<svg viewBox="0 0 {w:g} {h:g}" width="{w:g}" role="img" aria-label="{escape(alt)}">', *parts, '</svg>']
+    size = f'viewBox="0 0 {w:g} {h:g}" width="{w:g}" style="min-width:{.8*w:g}px"'
+    return [f'<svg {size} role="img" aria-label="{escape(alt)}">', *parts, '</svg>']
 
 def put(uri, x, y, w, h)->str:
     "A picture at a place in a drawing"
@@ -127,6 +128,9 @@ for (const box of document.querySelectorAll('.csgx-frames:not([data-on])')) {
     while (i && opts[i].length < 2) i--;
     const o = opts[i][opts[i].indexOf(now[i]) + step];
     if (o !== undefined) pick(i, o) });
+  view.addEventListener('pointerover', e => {
+    const o = d.values[N-1].indexOf(e.target.dataset.pick);
+    if (o !== now[N-1] && opts[N-1].includes(o)) pick(N-1, o) });
   fill(0); bar.hidden = false;
 }
 '''
@@ -143,16 +147,20 @@ _CSS = '''
 .csgx-bar option { color:#000; background:#fff }
 .csgx-bar output { min-width:3rem }
 .csgx-view { overflow-x:auto }
+.csgx-pair { display:flex; flex-wrap:wrap; gap:.3rem 2rem }
+.csgx-pair>div { width:370px }
+.csgx [data-pick] { fill:transparent; cursor:pointer }
 .csgx-view p { margin:.2rem 0 }
 .csgx svg { display:block; max-width:100%; height:auto; margin:.3rem 0 }
 .csgx svg text { fill:currentColor; font:12px system-ui,sans-serif }
 .csgx svg .b { font-weight:700 }
-.csgx svg .s { font-size:9px }
+.csgx svg .s { font-size:11px }
 .csgx svg .m { opacity:.65 }
 .csgx svg image { image-rendering:pixelated }
 .csgx path { fill:none; stroke-width:2; vector-effect:non-scaling-stroke }
 .csgx .region { stroke:#0bd }
 .csgx .object { stroke:#e33 }
+.csgx .p { stroke:#e07b39 }
 .csgx .g { stroke:none; fill:#2684cc }
 .csgx .i { stroke:none; fill:#2a9d5c }
 .csgx .r { stroke:none; fill:#e07b39 }
