@@ -154,7 +154,7 @@ def _why(o, max_mb):
     said = ''.join(f'<p><b>{escape(name(i, e))}.</b> {escape(e.words())}</p>' for i,e in es.items())
     return said + Tabs({name(i, e):e.static() for i,e in es.items()}, max_mb)._repr_html_()
 
-def _row(s, i, x=72):
+def _filter_row(s, i, x=72):
     "What a sheet says of its filter number i, and the patches"
     said = f'filter {s.filters[i]}: {s.info[i]:.2f} nats; {s.recall:.0%} recognised, {s.without[i]:.0%} without it'
     at = [x*j for j in range(len(s.patches[i]))]
@@ -163,9 +163,10 @@ def _row(s, i, x=72):
 
 def _sheets(o):
     "A view of the classes' sheets: the filters that know most of a class, each with its strongest patches; None: no class has filters"
-    every = {o.vocab[c]:o.class_sheet(c, most=3) for c in range(min(o.C, MOST_CLASSES))}
-    draw = lambda s: svg(440, 104*len(s.filters), *[p for i in range(len(s.filters)) for p in _row(s, i)], alt=f'patches of {s.vocab[s.c]}')
-    frames = {f'{k}{" (class %d)"%s.c*(o.vocab.count(k) > 1)}':[f'<p>{escape(s._note)}</p>', *draw(s)] for k,s in every.items() if s.filters}
+    every = [o.class_sheet(c, most=3) for c in range(min(o.C, MOST_CLASSES))]
+    draw = lambda s: svg(440, 104*len(s.filters), *[p for i in range(len(s.filters)) for p in _filter_row(s, i)], alt=f'patches of {o.vocab[s.c]}')
+    name = lambda c: o.vocab[c] + f' (class {c})'*(o.vocab.count(o.vocab[c]) > 1)
+    frames = {(name(s.c),):[f'<p>{escape(s._note)}</p>', *draw(s)] for s in every if s.filters}
     return Frames(frames, ['class'], title='what the filters of a class see') if frames else None
 
 def keep_explained(
