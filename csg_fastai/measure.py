@@ -164,18 +164,21 @@ def open_network(
     except ValueError: raise ValueError(f'{f}: weights alone are no network: add --model timm:resnet18, resnet18 or another name') from None
     return _of_recipe(*read_pretrained(f))
 
-# %% ../nbs/12c_measure.ipynb #ec1f03a7
-def _part(rows, part, path):
-    "Rows of the part that is asked for; None: test, else valid, else all"
+# %% ../nbs/12c_measure.ipynb #cbc0d8fc
+def _part(rows, part, path, bad='skip'):
+    "Rows of the part that is asked for (None: test, else valid, else all), its name, and the files that were found to be damaged"
     splits = [s for *_,s in rows]
     if None in splits:
-        if part in (None, 'all'): return rows, 'all'
+        if part in (None, 'all'): return rows, 'all', []
         if part == 'test': raise ValueError(f'{path}: no test split here: pass --part valid, train or all')
-        y = [sorted({c for _,c,_ in rows}).index(c) for _,c,_ in rows]
-        return [rows[i] for i in split_photos(path, y, splits)[part == 'valid']], f'{part} (seed 0)'
+        files = [f for f,*_ in rows]
+        _, good = read_each(files, read_image, bad)                    # those that csg_run splits
+        y = [sorted({c for _,c,_ in rows}).index(rows[i][1]) for i in good]
+        at = split_photos(path, y, [None]*len(y))[part == 'valid']
+        return [rows[good[i]] for i in at], f'{part} (seed 0)', [f.name for i,f in enumerate(files) if i not in set(good)]
     part = part or next(o for o in ('test','valid','train') if o in splits)
     if part != 'all' and part not in splits: raise ValueError(f'{path}: no {part} split here: there are {", ".join(sorted(set(splits)))}')
-    return [r for r in rows if part in ('all', r[2])], part
+    return [r for r in rows if part in ('all', r[2])], part, []
 
 def _same_classes(names, rows, model, path):
     there = sorted({c for _,c,_ in rows})
@@ -345,7 +348,7 @@ def _settle(o, path, size, mean, std, classes, vocab):
         raise ValueError(f'{path}: nobody says how its images were normalised: pass --mean and --std, three numbers each')
     return by
 
-# %% ../nbs/12c_measure.ipynb #2c108a9e
+# %% ../nbs/12c_measure.ipynb #e5b15c78
 def measure_folder(
     model, # As in `open_network`
     folder, # Of class folders or a CSV, as `csg_run` takes it
@@ -367,7 +370,7 @@ def measure_folder(
     "Any network on a folder of photographs: a page and tables"
     check_wholes(1, bs=bs, size=size or 1)
     folder = Path(folder).expanduser()
-    rows, part = _part(listed_images(folder), part, folder)
+    rows, part, left = _part(listed_images(folder), part, folder, bad)
     vocab = sorted({c for _,c,_ in rows})
     net = open_network(model, net, trust, len(classes or vocab))
     names_by = _settle(net, model, size, mean, std, classes, vocab)
@@ -375,16 +378,18 @@ def measure_folder(
     say(f'{len(rows)} images of {len(vocab)} classes ({part}): reading')
     dl, good, x = _photos(net, folder, rows, bad, crop, bs, device)
     d = Path(out) if out else Path('measured')/_name(model, folder)
-    with locked(d, say): return _measured(d, net, dl, good, x, layer, device, say, _what(net, folder, part, names_by, x, crop, rows, good))
+    with locked(d, say): return _measured(d, net, dl, good, x, layer, device, say, _what(net, folder, part, names_by, x, crop, left + _lost(rows, good), good))
 
 def _name(model, folder):
     names = [o for o in Path(model).expanduser().resolve().parts[-3:] if not re.fullmatch(r'seed\d+|csg|std|export\.pkl', o)]
     return re.sub(r'[^\w.-]+', '-', f'{Path(names[-1]).stem if names else "network"}-{folder.resolve().stem}').strip('-.')
 
-def _what(net, folder, part, names_by, x, crop, rows, good):
-    "What is measured, for the report"
+def _lost(rows, good):
     read = {f for f,*_ in good}
-    left = [f.name for f,*_ in rows if f not in read]
+    return [f.name for f,*_ in rows if f not in read]
+
+def _what(net, folder, part, names_by, x, crop, left, good):
+    "What is measured, for the report"
     fit = 'by the export' if net.learn is not None else 'cut to the middle square' if crop else 'stretched to a square'
     return net.origin | {'folder':folder.resolve().name, 'images':len(good), 'part of the folder':part, 'names of the classes from':names_by,
         'images of':f'{x.shape[-2]} x {x.shape[-1]} pixels, {fit}', 'mean':net.mean, 'std':net.std,
