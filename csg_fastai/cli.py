@@ -257,7 +257,7 @@ def csg_measure(
     size:int=None, # side of the images, pixels (default: found, else 224)
     mean:str=None, # taken off the red, green and blue of images between 0 and 1: "0.5,0.5,0.5" (default: found)
     std:str=None, # what they are divided by (default: found)
-    crop:bool=False, # cut out the middle square (default: stretch all of an image to a square)
+    crop:bool=False, # cut the middle square out of each image, instead of stretching all of it to one
     classes:str=None, # class names in the order of the scores: "cat,dog" (default: found, else the folders, sorted)
     part:str=None, # images to measure on: test, valid, train or all (default: test, else valid, else all)
     layer:str=None, # layer whose filters are asked (default: the last one before the head)

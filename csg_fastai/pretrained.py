@@ -55,7 +55,7 @@ def _not_stored(name, names, folder):
     base, _, seed = name.partition('-seed')
     near = [o for o in names if o.startswith(f'{p.data}-{p.model}-') and o.endswith(base[-4:])]
     like = ', '.join(f'{o} ({_origin(o, folder)["preset"]["epochs"]} epochs)' for o in near)
-    make = f"csg_run {p.name}{seed and ' --seed0 '+seed} --measure all, then keep_measures('runs/{p.name}') of csg_fastai.runs"
+    make = f"csg_run {p.name}{seed and ' --seed0 '+seed} --measure all, then keep_measures('runs/{p.name}') of csg_fastai.ledger"
     return ValueError(f'no weights {name!r}: {p.name} ({p.epochs} epochs) has not been trained and stored yet{like and "; not the same: "+like}. '
                       f'To make them: {make}, or its fill_ledger for both. Stored are {", ".join(names)}')
 
