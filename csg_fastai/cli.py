@@ -27,7 +27,7 @@ def command(
             if nargs != '?': f.__annotations__[pos] = Annotated[str, dict(nargs=nargs)]
             return call_parse(f, pos=[pos])
         from fastcore.script import Param
-        f.__annotations__[pos] = Param(help, str, opt=False, nargs=nargs)
+        f.__annotations__[pos] = Param(help, str, opt=False, nargs=nargs, default=[] if nargs == '*' else None)
         return call_parse(f)
     return _inner
 

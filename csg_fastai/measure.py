@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['Found', 'read_weights', 'open_network', 'measure_folder']
 
-# %% ../nbs/12c_measure.ipynb #e8fc466d
-import math, os, re, warnings
+# %% ../nbs/12c_measure.ipynb #220e773a
+import math, re
 import pandas as pd, torch
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fastai.vision.all import *
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
-from .checks import check_known, check_wholes, listed
+from .checks import check_wholes, listed
 from .data import CIFAR_STATS, from_tensors, read_image, read_mask, TensorDL
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, tensors_sha256, write_json
 from .folder import listed_images, mask_of, read_each, read_photos, split_photos
@@ -262,7 +262,7 @@ def _others(o):
             for name,v in MEASURES[k][1](getattr(o, MEASURES[k][0])()).items():
                 if math.isfinite(v): yield _row(name, v, N=o.N)
 
-# %% ../nbs/12c_measure.ipynb #25a468f1
+# %% ../nbs/12c_measure.ipynb #012907ea
 def _interval(v):
     m, d = v.double().mean().item(), 1.96*v.double().std().item()/len(v)**.5
     return m, m-d, m+d
@@ -279,7 +279,7 @@ def _localization(o):
 
 def _by_class(o, own):
     "A row for each class"
-    r, n, base = o.remove(*range(o.C), masks=own), o.labels.bincount(minlength=o.C).tolist(), None
+    r, n = o.remove(*range(o.C), masks=own), o.labels.bincount(minlength=o.C).tolist()
     hits = r.base.diagonal().tolist()
     loss = r.base.diagonal()/r.base.sum(1) - r.recall()
     loss.fill_diagonal_(-math.inf)

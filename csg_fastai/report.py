@@ -7,7 +7,7 @@ __all__ = ['METRICS', 'FIGURES', 'WORDS', 'SUMMARY', 'trained', 'model_sha256', 
            'export', 'Announce', 'never_gated', 'pair', 'seed_folders', 'summarise', 'summary_report', 'report', 'run']
 
 # %% ../nbs/12_report.ipynb #a2e5b309
-import math, os, re, torch
+import os, re, torch
 import numpy as np, pandas as pd
 from fastai.basics import *
 from fastai.learner import *
@@ -20,7 +20,7 @@ from .gate import filter_order, l1_density, show_gate
 from .interpret import CSGInterpretation, kept_mi, make_interpretation
 from .mis import mis
 from .mutual_info import mutual_info_matrix
-from .page import caution, el, explained, img, keep_explained, kept_views, Markup, html_page, png, rows_table, lead
+from .page import caution, el, explained, img, keep_explained, kept_views, html_page, png, rows_table, lead
 from .recipes import check_seed, is_seed, METHODS, need_whole, Preset, preset
 from .schedule import csg_epochs
 from .run_folder import (differing, fitting, is_dict, is_sha256, preset_of,
