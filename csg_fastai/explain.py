@@ -390,7 +390,7 @@ class ClassSheet(Measure):
     def _note(self):
         name = self.vocab[self.c]
         if not self.filters: return f'No filter belongs to {name} ({self.by}).'
-        lost = f'Recognised of {name}: {self.recall:.1%}, without all of these filters {self.without[-1]:.1%}.'
+        lost = f'Recognised of {name}: {self.recall:.1%}, without all of its filters {self.without[-1]:.1%}.'
         return f'{lost} Whose a filter is: {self.by}.'
     def to_df(self):
         gate = {} if self.gate is None else {'gate':self.gate}
@@ -403,12 +403,13 @@ class ClassSheet(Measure):
 def class_sheet(self:CSGInterpretation,
     c, # Name or number of the class
     n:int=6, # Patches of each filter
-    share:float=.9 # As in `receptive_field`: how much of what counts lies in a patch
+    share:float=.9, # As in `receptive_field`: how much of what counts lies in a patch
+    most:int=None # So many filters, those that know most; None: all
 )->ClassSheet:
     "What the filters of a class see, know, and are good for"
     c,(own,by),M = self.class_number(c),_belongs(self),self.M
     ks = own[c].nonzero().flatten()
-    ks = ks[M[ks,c].argsort(descending=True)]
+    ks = ks[M[ks,c].argsort(descending=True)][:most]
     top = self.once(('strongest',n), lambda: collect(self.net, self.dl, self.acts.place, top=n, by='max', bar=True))
     masks = torch.cat([F.one_hot(ks, self.K).bool(), own[c][None]])
     at,recall = top.top_images[ks],(self.preds[self.labels==c]==c).float().mean().item()

@@ -333,10 +333,16 @@ def kept_gates(file):
 # %% ../nbs/04c_train.ipynb #e9d5188d
 def _plain_json(p): return json.loads(json.dumps(dataclasses.asdict(p), default=str))
 
+def _pixels(dls):
+    "What the images must be like before the network takes them, where they are bytes in memory"
+    x = getattr(dls.valid.dataset, 'images', None)
+    if x is None or x.dtype != torch.uint8: return {}
+    return dict(pixels=dict(zip(('shape','mean','std'), (list(x.shape[1:]), *(o.tolist() for o in norm_stats(dls))))))
+
 def _manifest(p, method, seed, learn):
     dls, on = learn.dls, running_on(learn.dls.device)
     data = dict(sha256=checksum(dls),
-        n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)])
+        n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)], **_pixels(dls))
     return dict(preset=_plain_json(p), method=method, seed=seed, processes=max(1, num_distrib()), data=data, **on,
                 started=now(), finished=None, seconds=None, files={}, parts=[dict(on, epoch=0)])
 
