@@ -18,11 +18,17 @@ from .specificity import *
 from .phi import *
 from .similarity import *
 from .correlation import *
+from .blocks import *
+from .patches import *
+from .centres import *
 from .maps import *
 from .scores import *
 from .localization import *
 from .faithfulness import *
+from .image_model import *
+from .black_box import *
 from .adversarial import *
+from .attack_curves import *
 from .detection import *
 from .evasion import *
 from .interpret import *

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
 from .checks import check_gate, check_known, check_number, check_share, check_wholes
 from .checks import class_means, class_numbers, finite_tensor, real_tensor
-from .correlation import activation_gate
+from .blocks import activation_gate
 from .gate import gate_rows
 from .passes import bare_model, pool_maps, with_bar
 from .place import find_place, logits_of, untouched

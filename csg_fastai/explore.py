@@ -397,7 +397,7 @@ class Attacks(NetView):
 @patch
 def _fool(self:Attacks):
     "The network with normalisation in front, and the chosen images, for Foolbox"
-    from csg_fastai.adversarial import fool_model
+    from csg_fastai.image_model import fool_model
     m,(x,y,_) = self.o.image_model(),self.o.take(self.images)
     return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=m.bounds)
 

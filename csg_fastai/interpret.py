@@ -7,37 +7,39 @@ __all__ = ['MEASURES', 'CSGInterpretation', 'make_interpretation', 'PairLoader',
            'plot_fig4', 'Table3', 'own_recall', 'worst_other']
 
 # %% ../nbs/11_interpret.ipynb #c224ffa5
+import matplotlib.pyplot as plt, pandas as pd, torch, warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-import matplotlib.pyplot as plt, pandas as pd, torch, warnings
-from fastai.vision.all import *
 from fastai.interpret import Interpretation
+from fastai.vision.all import *
 from safetensors import safe_open
 from .activations import Activations, as_picture, cached, collect, head_weights
+from .blocks import activation_gate, block_score, BlockScore, filter_correlation, FilterCorrelation
+from .blocks import Monopoly, monopoly
 from .callback import CSG
+from .centres import Centres, kmeans_centres
 from .checks import check_features, check_gate, check_known, class_means, did_you_mean, listed
-from .correlation import activation_gate, block_score, BlockScore, Centres, filter_correlation
-from .correlation import filter_cosine, filter_weights, FilterCorrelation, kmeans_centres, Monopoly
-from .correlation import monopoly, patch_moments, r_curve, RCurve, subspace_energy, SubspaceEnergy
+from .correlation import filter_cosine, filter_weights, r_curve, RCurve
+from .data import norm_stats
 from .files import read_tensors
 from .gate import density_interval, filter_order, in_V_G, l1_density, show_gate
-from .data import norm_stats
 from .heads import AnyHead, LinearHead
 from .localization import Localization, localize, show_maps, Table2, table2, take_images
-from .mis import Agreement, agreement, mi_sparsity, MIS, mis, mis_difference, mis_stats
-from .mis import MISDifference, show_mi, show_overlap
+from .mis import Agreement, agreement, mi_sparsity, mis, MIS, mis_difference, mis_stats, MISDifference
+from .mis import show_mi, show_overlap
 from .mutual_info import mutual_info_matrix
 from .passes import bare_model, default_dl, own_dl, plain_data, with_bar
+from .patches import patch_moments, subspace_energy, SubspaceEnergy
 from .phi import Phi, phi, phi0
 from .place import class_scores, Place
-from .run_folder import is_finished, preset_of, run_manifest
-from .train import kept_gates, load_run
 from .results import Measure
+from .run_folder import is_finished, preset_of, run_manifest
 from .similarity import class_similarity, ClassSimilarity, Distances, distances, gate_entropy, GateEntropy
 from .similarity import Similarity, similarity
-from .specificity import Ablation, ablation, Confusion, filters_of, masked_confusion, own_accuracy
+from .specificity import ablation, Ablation, Confusion, filters_of, masked_confusion, own_accuracy
 from .specificity import OwnAccuracy, strongest_filters
+from .train import kept_gates, load_run
 
 # %% ../nbs/11_interpret.ipynb #1be3a03f
 class CSGInterpretation(Interpretation):
@@ -618,14 +620,14 @@ def show_maps(self:CSGInterpretation,
 @patch
 def fool(self:CSGInterpretation, **kwargs):
     "The network as Foolbox wants it; mean=, std= and bounds= as in `fool_model`, if not those of the interpretation"
-    from csg_fastai.adversarial import fool_model
+    from csg_fastai.image_model import fool_model
     make = lambda: fool_model(self.net, self.dl, **{**self.norm, **kwargs})
     return self.once(('fool', *sorted(kwargs.items())), make)
 
 @patch
 def image_model(self:CSGInterpretation):
     "The network behind its normalisation, as an `ImageModel`"
-    from csg_fastai.adversarial import normalised_model
+    from csg_fastai.image_model import normalised_model
     return self.once('image_model', lambda: normalised_model(self.net, self.dl, **self.norm))
 
 @patch
@@ -647,7 +649,7 @@ def attack(self:CSGInterpretation,
 @patch
 def attack_curve(self:CSGInterpretation, **kwargs):
     "Share of images fooled as ε grows; arguments as in `adversarial.attack_curve`"
-    from csg_fastai.adversarial import attack_curve
+    from csg_fastai.attack_curves import attack_curve
     fm,kw = self._fooled(kwargs)
     return attack_curve(fm, **kw)
 
@@ -660,7 +662,7 @@ def table4(self:CSGInterpretation,
     **kwargs # For `attack`
 ): # `AttackTable`
     "Share of images that black-box attacks fool, for this network and others (Table 4)"
-    from csg_fastai.adversarial import AttackTable
+    from csg_fastai.attack_curves import AttackTable
     right = lambda o: int((o.preds==o.labels).sum())
     each = [(k,a,o) for a in listify(attacks) for k,o in _by_title(self, *others).items()]
     return AttackTable({(k,a):o.attack(a, n=min(n, right(o)), **kwargs) for k,a,o in with_bar(each)})

@@ -19,7 +19,8 @@ from fastai.vision.core import imagenet_stats
 from .callback import CSG
 from .checks import is_number
 from .errors import in_one_line
-from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
+from .blocks import activation_gate, block_score
+from .correlation import c_ic, filter_cosine, random_mean, random_share
 from .files import LOCK, locked, read_json, run_file, safe_name, write_json
 from .gate import l1_density
 from .interpret import CSGInterpretation, own_recall, worst_other
