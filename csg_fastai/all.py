@@ -31,6 +31,8 @@ from .adversarial import *
 from .attack_curves import *
 from .detection import *
 from .evasion import *
+from .interpretation import *
+from .asking import *
 from .interpret import *
 from .explain import *
 from .hub import *
@@ -39,7 +41,10 @@ from .results import Measure, num, read_results, table
 from .recipes import Preset, preset, PRESETS
 from .train import KeepGates, load_gates, load_run, train
 from .pretrained import pretrained_names
-from .activations import Activations, cached, collect, exact_quantiles, head_weights
+from .activations import Activations, collect
+from .cached import cached
+from .quantiles import exact_quantiles
+from .heads import head_weights
 from .explore import explore, Explorer
 from .views import Frames, Tabs
 from .report import report

@@ -11,10 +11,11 @@ from collections import Counter
 from fastai.learner import Learner
 from fastcore.basics import patch
 from pathlib import Path
-from .activations import cached
+from .cached import cached
 from .checks import check_gate, check_known, check_number, did_you_mean, listed
 from .gate import filter_order, l1_density
-from .interpret import CSGInterpretation, make_interpretation
+from .interpret import CSGInterpretation
+from .interpretation import make_interpretation
 from .localization import take_images
 from .maps import activmap, cam_map, filter_thresholds, gradcam, last_map, resize, top_mask
 from .scores import iou, object_masks

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
-from .activations import exact_quantiles, head_weights
+from .quantiles import exact_quantiles
+from .heads import head_weights
 from .checks import check_known, check_share, check_whole, class_numbers, finite_tensor, listed, real_tensor
 from .passes import bare_model, default_dl, evaluating, feed, first_images, fit_labels, n_images
 from .passes import place_in, rows_of, with_bar

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['bare_model', 'on_device', 'default_device', 'feed', 'plain_data', 'split_batch', 'each_batch', 'n_images',
            'fit_labels', 'images_at', 'first_images', 'some_images', 'class_names', 'default_dl', 'own_dl', 'with_bar',
-           'evaluating', 'rows_of', 'place_in', 'sweep_maps', 'pool_maps']
+           'evaluating', 'rows_of', 'place_in', 'sweep_maps', 'pool_maps', 'finite_means']
 
 # %% ../nbs/05_passes.ipynb #9ca16276
 import random, sys, time, torch
@@ -280,3 +280,10 @@ def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks
 def pool_maps(m):
     "Spatial means [B,K] of maps of any precision, float32"
     return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64 else torch.float32).float()
+
+def finite_means(f, start):
+    "The means `f` [B,K] of images `start`, `start+1`, ... if they are finite"
+    if f.isfinite().all(): return f
+    i,k = (~f.isfinite()).nonzero()[0].tolist()
+    raise ValueError(
+        f'the map of filter {k} holds NaN or infinity for image {start+i}: check the image and the weights; in half precision it may have overflowed')
