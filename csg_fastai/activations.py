@@ -19,7 +19,8 @@ from .files import atomic_write, sha256, tensors_sha256
 from .gate import filter_order
 from .passes import class_names, default_dl, fit_labels, images_at, n_images, pool_maps, sweep_maps
 from .place import Place
-from .results import Measure, versions
+from .measure import Measure
+from .origin import versions
 from .passes import finite_means
 
 # %% ../nbs/05a_activations.ipynb #d4e61a25

@@ -16,8 +16,9 @@ from scipy.stats import binomtest
 from torch import Tensor
 from .checks import check_number, check_range, check_whole, class_numbers, did_you_mean
 from .passes import with_bar
-from .place import logits_of, untouched
-from .results import Measure
+from .place import logits_of
+from .trace import untouched
+from .measure import Measure
 from .black_box import distance, Goal, LocalSearchAttack, NORMS, OnePixelAttack, Pixels, SinglePixelAttack
 from .image_model import fool_model, frozen
 

@@ -24,6 +24,7 @@ from .centres import *
 from .maps import *
 from .scores import *
 from .localization import *
+from .iou_curves import *
 from .faithfulness import *
 from .image_model import *
 from .black_box import *
@@ -37,7 +38,8 @@ from .interpret import *
 from .explain import *
 from .hub import *
 from .place import class_scores, find_place, Place
-from .results import Measure, num, read_results, table
+from .measure import Measure
+from .results import num, read_results, table
 from .recipes import Preset, preset, PRESETS
 from .train import KeepGates, load_gates, load_run, train
 from .pretrained import pretrained_names

@@ -13,7 +13,7 @@ from .activations import as_picture
 from .data import norm_stats
 from .localization import Localization, localize, show_maps, table2, Table2, take_images
 from .passes import with_bar
-from .results import Measure
+from .measure import Measure
 from .interpretation import by_title, CSGInterpretation
 
 # %% ../nbs/10f_asking.ipynb #45c2ad2e

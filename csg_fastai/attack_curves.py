@@ -10,7 +10,7 @@ import math, matplotlib.pyplot as plt, numpy as np, pandas as pd
 from dataclasses import dataclass
 from fastcore.basics import patch
 from .passes import with_bar
-from .results import Measure
+from .measure import Measure
 from .adversarial import attack
 from .image_model import fool_model
 

@@ -17,7 +17,7 @@ from .checks import check_features, check_gate, check_number, check_whole, class
 from .correlation import c_ic, check_corr, filter_cosine, filter_rows, group_overlap, off_diagonal, r_s
 from .correlation import random_mean, random_share, top_filters
 from .gate import plain
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/08a_blocks.ipynb #ba1d8212
 def check_owners(G, C=None, K=None):

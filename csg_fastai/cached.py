@@ -17,7 +17,7 @@ from .data import item_digests, item_files
 from .files import hash_tensor, sha256, tensors_sha256
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, plain_data
 from .place import layer_name, logits_of, Place
-from .results import versions
+from .origin import versions
 from .activations import Activations, collect, FORMAT, read_activations, unpack_activations
 
 # %% ../nbs/05d_cached.ipynb #ec3691ff

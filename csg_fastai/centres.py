@@ -16,7 +16,7 @@ from torch import Tensor
 from .blocks import block_edges, block_order, check_owners, draw_box, own_filters
 from .checks import check_features, check_whole
 from .correlation import unit_rows
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/08c_centres.ipynb #f826764f
 @dataclass

@@ -14,8 +14,9 @@ from scipy.special import betainc, gammaln
 from torch import nn, Tensor
 from .checks import check_gate, check_number, class_means, finite_tensor, real_tensor
 from .passes import bare_model, feed, some_images
-from .place import ancestors, find_place, has_weights, made_by, trace, untouched
-from .results import Measure
+from .trace import ancestors, made_by, trace, untouched
+from .place import find_place, has_weights
+from .measure import Measure
 
 # %% ../nbs/08_correlation.ipynb #845fe883
 def _depth(ops, key):

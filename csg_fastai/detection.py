@@ -22,8 +22,9 @@ from .checks import class_means, class_numbers, finite_tensor, real_tensor
 from .blocks import activation_gate
 from .gate import gate_rows
 from .passes import bare_model, pool_maps, with_bar
-from .place import find_place, logits_of, untouched
-from .results import Measure
+from .place import find_place, logits_of
+from .trace import untouched
+from .measure import Measure
 
 # %% ../nbs/10a_detection.ipynb #06decec9
 @dataclass

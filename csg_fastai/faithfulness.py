@@ -18,8 +18,9 @@ from torch import nn, Tensor
 from .checks import check_known, check_number, check_whole, class_numbers, finite_tensor
 from .gate import plain
 from .passes import bare_model, default_dl, feed, fit_labels, n_images, plain_data, split_batch
-from .place import logits_of, restore_state, state_of, untouched
-from .results import Measure
+from .place import logits_of
+from .trace import restore_state, state_of, untouched
+from .measure import Measure
 
 # %% ../nbs/09c_faithfulness.ipynb #bb400d87
 def check_maps(

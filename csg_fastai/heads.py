@@ -16,7 +16,8 @@ from torch import nn, Tensor
 from .checks import check_features, check_number, check_range, finite_tensor
 from .passes import bare_model, class_names, default_dl, evaluating, feed, first_images, place_in, pool_maps
 from .passes import rows_of, some_images
-from .place import find_place, logits_of, relative_error, untouched
+from .place import find_place, logits_of, relative_error
+from .trace import untouched
 
 # %% ../nbs/05b_heads.ipynb #161616a3
 class Head:

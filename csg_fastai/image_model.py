@@ -18,7 +18,8 @@ from torch import nn, Tensor
 from .checks import check_range, class_numbers
 from .data import TensorDL
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data
-from .place import logits_of, untouched
+from .place import logits_of
+from .trace import untouched
 
 # %% ../nbs/09d_image_model.ipynb #0090b562
 os.environ.setdefault('GIT_PYTHON_REFRESH', 'quiet');

@@ -23,7 +23,7 @@ from .mutual_info import mutual_info_matrix
 from .passes import plain_data, with_bar
 from .patches import patch_moments, subspace_energy, SubspaceEnergy
 from .phi import phi, Phi, phi0
-from .results import Measure
+from .measure import Measure
 from .similarity import class_similarity, ClassSimilarity, distances, Distances, gate_entropy, GateEntropy
 from .similarity import similarity, Similarity
 from .specificity import ablation, Ablation, Confusion, filters_of, masked_confusion, own_accuracy

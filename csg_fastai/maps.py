@@ -21,8 +21,9 @@ from .heads import head_weights
 from .checks import check_known, check_share, check_whole, class_numbers, finite_tensor, listed, real_tensor
 from .passes import bare_model, default_dl, evaluating, feed, first_images, fit_labels, n_images
 from .passes import place_in, rows_of, with_bar
-from .place import logits_of, Place, untouched
-from .results import Measure
+from .place import logits_of, Place
+from .trace import untouched
+from .measure import Measure
 
 # %% ../nbs/09_maps.ipynb #95f06240
 def as_size(size):

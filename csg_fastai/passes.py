@@ -22,7 +22,8 @@ from torch.utils.data import SubsetRandomSampler, WeightedRandomSampler
 from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .checks import check_range, class_numbers, real_tensor
 from .data import a_device, ImageError, item_files, read_image
-from .place import find_place, logits_of, untouched
+from .place import find_place, logits_of
+from .trace import untouched
 
 # %% ../nbs/05_passes.ipynb #296b6341
 def bare_model(o):

@@ -17,7 +17,7 @@ from .blocks import check_owners, own_filters
 from .checks import check_number, finite_tensor, real_tensor
 from .correlation import filter_rows, find_conv, unit_rows
 from .passes import bare_model, default_dl, first_images, fit_labels, sweep_maps
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/08b_patches.ipynb #a68a194d
 def _patches(conv, x):

@@ -18,7 +18,7 @@ from .checks import check_gate, check_number, check_range, check_whole, class_me
 from .gate import density_interval, filter_order, plain
 from .heads import head_of, LinearHead, one_thread, predicted
 from .place import logits_of
-from .results import Measure
+from .measure import Measure
 from .specificity import draw_axes
 
 # %% ../nbs/07a_phi.ipynb #a5c42b52

@@ -28,9 +28,11 @@ from .maps import gradmap_cost
 from .pretrained import keep_pretrained
 from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, Preset, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
-from .results import manifest, read_manifest, read_results, results_dir, row_ids, write_results
+from .origin import manifest
+from .results import read_manifest, read_results, results_dir, row_ids, write_results
 from .run_folder import is_finished, preset_of, read_history, RUN_FILES, run_manifest
-from .train import check_device, Keeper, OutOfTime, train
+from .build import check_device
+from .train import Keeper, OutOfTime, train
 
 # %% ../nbs/12a_runs.ipynb #27f77430
 @dataclass(frozen=True)
