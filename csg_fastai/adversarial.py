@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 from .checks import check_number, check_range, check_whole, class_numbers, did_you_mean
 from .passes import with_bar
-from .place import logits_of
+from .place import class_scores
 from .trace import untouched
 from .measure import Measure
 from .black_box import distance, Goal, LocalSearchAttack, NORMS, OnePixelAttack, Pixels, SinglePixelAttack
@@ -319,7 +319,7 @@ def _predict(m, x, bs):
     "Classes of images in `bounds`, by the bare network and not through the attack's model"
     with untouched(m.net):
         norm = lambda o: ((o.to(m.device)-m.mean)/m.std).to(m.dtype)
-        return torch.cat([logits_of(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
+        return torch.cat([class_scores(m.net(norm(o))).argmax(1).cpu() for o in x.split(bs)])
 
 def _is_minimal(atk): return isinstance(getattr(atk, 'attack', atk), MinimizationAttack)
 

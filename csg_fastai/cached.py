@@ -16,7 +16,7 @@ from types import CodeType, FunctionType
 from .data import item_digests, item_files
 from .files import hash_tensor, sha256, tensors_sha256
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, plain_data
-from .place import layer_name, logits_of, Place
+from .place import layer_name, class_scores, Place
 from .origin import versions
 from .activations import Activations, collect, FORMAT, read_activations, unpack_activations
 
@@ -79,7 +79,7 @@ def data_checksum(
 def _answers(model, dl, device=None):
     "What the network says to the first batch, in three digits: what no list of its settings can miss"
     with evaluating(model, dl, device, noop) as (model,batches):
-        z = logits_of(model(*first(batches())[0])).float().cpu()
+        z = class_scores(model(*first(batches())[0])).float().cpu()
     return sha256(' '.join(f'{o:.3g}' for o in z.flatten().tolist()).encode())
 
 def _read_cached(file, key):

@@ -22,7 +22,7 @@ from .checks import class_means, class_numbers, finite_tensor, real_tensor
 from .blocks import activation_gate
 from .gate import gate_rows
 from .passes import bare_model, pool_maps, with_bar
-from .place import find_place, logits_of
+from .place import find_place, class_scores
 from .trace import untouched
 from .measure import Measure
 
@@ -64,7 +64,7 @@ def tapped(
     def tap(name, m): got[name if name not in got else f'{name}#{len(got)}'] = pool_maps(m)
     def look(x):
         got.clear()
-        z = logits_of(model(x))
+        z = class_scores(model(x))
         return Feats(z, got.pop(''), dict(got))
     with untouched(model):
         place,hs = find_place(model, x, layer),[]

@@ -16,7 +16,7 @@ from torch import nn, Tensor
 from .checks import check_features, check_number, check_range, finite_tensor
 from .passes import bare_model, class_names, default_dl, evaluating, feed, first_images, place_in, pool_maps
 from .passes import rows_of, some_images
-from .place import find_place, logits_of, relative_error
+from .place import find_place, class_scores, relative_error
 from .trace import untouched
 
 # %% ../nbs/05b_heads.ipynb #161616a3
@@ -103,7 +103,7 @@ def _random_head(model, xs, place):
         return r
     with untouched(model):
         h = place.hook(model, swap)
-        try: return logits_of(model(*xs)).float().cpu(),got[0]
+        try: return class_scores(model(*xs)).float().cpu(),got[0]
         finally: h.remove()
 
 # %% ../nbs/05b_heads.ipynb #fc784e3d
@@ -141,7 +141,7 @@ class AnyHead(Head):
             xs,_ = next(batches(), (None,None))
             if xs is None: raise ValueError('the loader gives no batch: there is nothing to measure')
             self.place = place_in(net, xs, layer)
-            self.C,self.K = logits_of(net(*xs)).shape[1],self.place.K
+            self.C,self.K = class_scores(net(*xs)).shape[1],self.place.K
         self.vocab = class_names(model, dl, self.C)
     def running(self): return evaluating(self.model, self.dl, self.device)
     def _under(self, net, xs, y, gates):
@@ -149,7 +149,7 @@ class AnyHead(Head):
         g = gates[:,y] if gates.shape[1] > 1 else gates.expand(-1, len(y), -1)
         def repeat(m): return (m[None] * g.reshape(*g.shape, *(1,)*(m.ndim-2))).flatten(0, 1).to(m.dtype)
         h = self.place.hook(net, repeat)
-        try: return logits_of(net(*xs)).reshape(len(g), len(y), -1)
+        try: return class_scores(net(*xs)).reshape(len(g), len(y), -1)
         finally: h.remove()
 
 # %% ../nbs/05b_heads.ipynb #78d1f189

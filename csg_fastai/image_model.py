@@ -18,7 +18,7 @@ from torch import nn, Tensor
 from .checks import check_range, class_numbers
 from .data import TensorDL
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data
-from .place import logits_of
+from .place import class_scores
 from .trace import untouched
 
 # %% ../nbs/09d_image_model.ipynb #0090b562
@@ -58,7 +58,7 @@ class ImageModel(nn.Module):
     device = property(lambda self: self.mean.device)
     def forward(self, x):
         self.n_asked += len(x) # images that the network has seen so far
-        with frozen(self.net): return logits_of(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
+        with frozen(self.net): return class_scores(self.net(((x-self.mean)/self.std).to(self.dtype))).float()
 
 # %% ../nbs/09d_image_model.ipynb #276effe9
 _WITHIN = ('dl','dataset','datasets','tls','transform','transforms','tfms','fs','after_item','after_batch','_modules')
@@ -149,7 +149,7 @@ def _images_of(dl):
 class _Grab(Callback):
     "Keeps the class scores that a Learner computes"
     def __init__(self): self.scores = []
-    def after_pred(self): self.scores.append(logits_of(self.pred).detach().float().cpu())
+    def after_pred(self): self.scores.append(class_scores(self.pred).detach().float().cpu())
 
 def _own_scores(learn, net, dl):
     "Class scores of the loader's batches by the Learner's own validation, or by the bare network"
@@ -158,7 +158,7 @@ def _own_scores(learn, net, dl):
             learn.validate(dl=dl, cbs=(g := _Grab()))
         return torch.cat(g.scores)
     with evaluating(net, dl) as (net,batches):
-        return torch.cat([logits_of(net(*xs)).float().cpu() for xs,_ in batches()])
+        return torch.cat([class_scores(net(*xs)).float().cpu() for xs,_ in batches()])
 
 # %% ../nbs/09d_image_model.ipynb #4dd9add0
 class FoolModel(fb.PyTorchModel):

@@ -18,7 +18,7 @@ from .maps import activmap, cam, cam_map, cam_weights, class_of, filter_gradmap,
 from .maps import gradmap, gradmap_cost, LoaderMaps, map_and_scores, map_batches, maps_and_filter
 from .maps import minus_threshold, resize, score_gradient, thresholds_of, top_mask
 from .passes import bare_model, class_names, default_dl, feed, first_images, plain_data, rows_of
-from .place import logits_of, Place
+from .place import class_scores, Place
 from .trace import untouched
 from .measure import Measure, ResultTable
 from .scores import activmap_iou, ap_name, as_mask, centred_box, check_found, energy, filter_scores
@@ -410,7 +410,7 @@ def _count_classes(learn, dl):
         if isinstance(v := getattr(o, 'vocab', None), (list,tuple)) and len(v): return len(v)
     model = bare_model(learn)
     p = next(model.parameters())
-    with untouched(model): return logits_of(model(*feed(first_images(dl), p.device, p.dtype))).shape[1]
+    with untouched(model): return class_scores(model(*feed(first_images(dl), p.device, p.dtype))).shape[1]
 
 NO_OBJECT = 'no image has an object in its mask: check masks= and object='
 

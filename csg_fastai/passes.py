@@ -22,7 +22,7 @@ from torch.utils.data import SubsetRandomSampler, WeightedRandomSampler
 from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .checks import check_range, class_numbers, real_tensor
 from .data import a_device, ImageError, item_files, read_image
-from .place import find_place, logits_of
+from .place import find_place, class_scores
 from .trace import untouched
 
 # %% ../nbs/05_passes.ipynb #296b6341
@@ -254,7 +254,7 @@ def place_in(model, xs, layer):
         if not kinds: raise
         raise ValueError(f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training") from None
     except ValueError:
-        out = logits_of(model(*xs))
+        out = class_scores(model(*xs))
         if out is None or out.isfinite().all(): raise
     raise ValueError("the network gives NaN or infinite class scores for the first images, so the gate's place can't be proved: "
                      "check the weights and the images, or name the layer (layer='NAME')") from None
@@ -271,7 +271,7 @@ def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks
                 if place is None:
                     place = place_in(model, xs, layer)
                     hs = [place.hook(model, on_map), *hooks(model)]
-                on_batch(logits_of(model(*xs)), y)
+                on_batch(class_scores(model(*xs)), y)
         finally:
             for h in hs: h.remove()
     if place is None: raise ValueError('the loader gives no batch: there is nothing to collect')
