@@ -17,7 +17,7 @@ from nb import notebooks, read, text
 
 FACTS = {  # what the paper says, and what is so by definition: notebook -> numbers
     '*': '0.1 0.5 0.9 1.96 1.645',                       # one class of ten; a gate's half; momentum; normal quantiles
-    '*_correlation': '0.1000',                           # Table 1's density
+    '*a_blocks': '0.1000',                               # Table 1's density
     '*_effectiveness': '0.0079',                         # entropy of one class in a thousand, in nats
     '*_results': '.97 .95 .93 3.78 .945',                # made-up values, worked out by hand
     '*_reading_a_report': '0.002'}                       # one image in 540

@@ -18,22 +18,35 @@ from .specificity import *
 from .phi import *
 from .similarity import *
 from .correlation import *
+from .blocks import *
+from .patches import *
+from .centres import *
 from .maps import *
 from .scores import *
 from .localization import *
+from .iou_curves import *
 from .faithfulness import *
+from .image_model import *
+from .black_box import *
 from .adversarial import *
+from .attack_curves import *
 from .detection import *
 from .evasion import *
+from .interpretation import *
+from .asking import *
 from .interpret import *
 from .explain import *
 from .hub import *
 from .place import class_scores, find_place, Place
-from .results import Measure, num, read_results, table
+from .measure import Measure
+from .results import num, read_results, table
 from .recipes import Preset, preset, PRESETS
 from .train import KeepGates, load_gates, load_run, train
 from .pretrained import pretrained_names
-from .activations import Activations, cached, collect, exact_quantiles, head_weights
+from .activations import Activations, collect
+from .cached import cached
+from .quantiles import exact_quantiles
+from .heads import head_weights
 from .explore import explore, Explorer
 from .views import Frames, Tabs
 from .report import report

@@ -16,7 +16,8 @@ from safetensors.torch import save_file, safe_open
 from .checks import all_are, at_least, auto_or_number, is_share, or_none, whole_from
 from .gate import apply_gate, density_interval, gate_rows, l1_density, project, project_columns, PSI
 from .gate import sparsity, sparsity_grad
-from .place import class_scores, find_place, untouched
+from .place import class_scores, find_place
+from .trace import untouched
 from .schedule import auto_rates, bound_at, CLOSE, cover_classes, csg_epochs, LEAK, leak_loss, leak_share
 
 # %% ../nbs/01_callback.ipynb #25f77717

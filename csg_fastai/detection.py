@@ -19,11 +19,12 @@ from sklearn.metrics import roc_auc_score
 from torch import nn, Tensor
 from .checks import check_gate, check_known, check_number, check_share, check_wholes
 from .checks import class_means, class_numbers, finite_tensor, real_tensor
-from .correlation import activation_gate
+from .blocks import activation_gate
 from .gate import gate_rows
 from .passes import bare_model, pool_maps, with_bar
-from .place import find_place, logits_of, untouched
-from .results import Measure
+from .place import find_place, class_scores
+from .trace import untouched
+from .measure import Measure
 
 # %% ../nbs/10a_detection.ipynb #06decec9
 @dataclass
@@ -63,7 +64,7 @@ def tapped(
     def tap(name, m): got[name if name not in got else f'{name}#{len(got)}'] = pool_maps(m)
     def look(x):
         got.clear()
-        z = logits_of(model(x))
+        z = class_scores(model(x))
         return Feats(z, got.pop(''), dict(got))
     with untouched(model):
         place,hs = find_place(model, x, layer),[]

@@ -14,7 +14,7 @@ from torch import nn, Tensor
 from .checks import check_known, check_number, check_range, check_wholes, class_numbers
 from .detection import as_images, error_rates, Feats, tapped
 from .passes import bare_model
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/10b_evasion.ipynb #ce701715
 def attack_loss(

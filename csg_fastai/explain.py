@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from .results import Measure
+from .measure import Measure
 from .checks import class_means, listed, real_tensor
 from .activations import collect
 from .passes import plain_data, pool_maps

@@ -11,10 +11,11 @@ from collections import Counter
 from fastai.learner import Learner
 from fastcore.basics import patch
 from pathlib import Path
-from .activations import cached
+from .cached import cached
 from .checks import check_gate, check_known, check_number, did_you_mean, listed
 from .gate import filter_order, l1_density
-from .interpret import CSGInterpretation, make_interpretation
+from .interpret import CSGInterpretation
+from .interpretation import make_interpretation
 from .localization import take_images
 from .maps import activmap, cam_map, filter_thresholds, gradcam, last_map, resize, top_mask
 from .scores import iou, object_masks
@@ -443,7 +444,7 @@ class Attacks(NetView):
 @patch
 def _fool(self:Attacks):
     "The network with normalisation in front, and the chosen images, for Foolbox"
-    from csg_fastai.adversarial import fool_model
+    from csg_fastai.image_model import fool_model
     m,(x,y,_) = self.o.image_model(),self.o.take(self.images)
     return fool_model(m, [(m.to_images(x).cpu(),y)], bounds=m.bounds)
 

@@ -18,8 +18,9 @@ from torch import nn, Tensor
 from .checks import check_known, check_number, check_whole, class_numbers, finite_tensor
 from .gate import plain
 from .passes import bare_model, default_dl, feed, fit_labels, n_images, plain_data, split_batch
-from .place import logits_of, restore_state, state_of, untouched
-from .results import Measure
+from .place import class_scores
+from .trace import restore_state, state_of, untouched
+from .measure import Measure
 
 # %% ../nbs/09c_faithfulness.ipynb #bb400d87
 def check_maps(
@@ -44,7 +45,7 @@ def _checked(x, y):
 
 def _check_classes(model, x, y):
     "One image through the model: are `y` among its classes?"
-    with untouched(model): z = logits_of(model(x[:1]))
+    with untouched(model): z = class_scores(model(x[:1]))
     fit_labels(z if z is None else z.expand(len(y), -1), y)
 
 def _make_maps(fn, model, x, y, bs, name='maps'):
@@ -118,7 +119,7 @@ SCORES = dict(prob=lambda z: z.float().softmax(1), logit=lambda z: z.float())
 def _one_part(model, start, end, y, rank, i, n, score):
     "Scores of the images `i` with their first `n` pixels from `end`, the others from `start`"
     z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
-    return SCORES[score](logits_of(model(z))).gather(1, y[i][:,None])[:,0]
+    return SCORES[score](class_scores(model(z))).gather(1, y[i][:,None])[:,0]
 
 def _curve(model, start, end, y, rank, steps, bs, score):
     "Scores [B,steps+1] on the way from `start` to `end`"
@@ -406,7 +407,7 @@ def sanity(
         out = {k:[] for k in maps}
         for _ in _stages(model, names, order, by, seed):
             for k,m in make().items(): out[k].append(_likeness(was[k], m))
-            z = torch.cat([logits_of(model(o)) for o in x.split(bs)])
+            z = torch.cat([class_scores(model(o)) for o in x.split(bs)])
             accs.append(_is_right(z, y).float().mean().item())
     # one image has no other
     for k,m in was.items():

@@ -13,7 +13,8 @@ from .checks import needed
 from .gate import density_interval, in_V_G
 from .interpret import CSGInterpretation
 from .run_folder import damaged_files, fitting, is_files, ORIGIN, preset_of, run_manifest
-from .train import foreign, net_of
+from .train import foreign
+from .build import net_of
 from .files import sha256
 from .files import atomic_write, make_folder, read_json, read_tensors
 from .pretrained import pretrained_names

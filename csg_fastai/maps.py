@@ -16,12 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
-from .activations import exact_quantiles, head_weights
+from .quantiles import exact_quantiles
+from .heads import head_weights
 from .checks import check_known, check_share, check_whole, class_numbers, finite_tensor, listed, real_tensor
 from .passes import bare_model, default_dl, evaluating, feed, first_images, fit_labels, n_images
 from .passes import place_in, rows_of, with_bar
-from .place import logits_of, Place, untouched
-from .results import Measure
+from .place import class_scores, Place
+from .trace import untouched
+from .measure import Measure
 
 # %% ../nbs/09_maps.ipynb #95f06240
 def as_size(size):
@@ -103,7 +105,7 @@ def class_of(
     return fit_labels(z, class_numbers([y]*len(z) if np.ndim(y)==0 else y)).to(z.device)
 
 def _scores(out):
-    if (z := logits_of(out)) is not None: return z
+    if (z := class_scores(out)) is not None: return z
     raise ValueError("the model doesn't give class scores [B,C]")
 
 # %% ../nbs/09_maps.ipynb #7c3db141

@@ -16,7 +16,7 @@ from torch import Tensor
 from .checks import check_features, check_gate, check_wholes, finite_tensor, real_tensor
 from .gate import filter_order, plain
 from .mutual_info import mutual_info_matrix
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/06a_mis.ipynb #40c3d031
 def _matrix(M):

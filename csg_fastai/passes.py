@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['bare_model', 'on_device', 'default_device', 'feed', 'plain_data', 'split_batch', 'each_batch', 'n_images',
            'fit_labels', 'images_at', 'first_images', 'some_images', 'class_names', 'default_dl', 'own_dl', 'with_bar',
-           'evaluating', 'rows_of', 'place_in', 'sweep_maps', 'pool_maps']
+           'evaluating', 'rows_of', 'place_in', 'sweep_maps', 'pool_maps', 'finite_means']
 
 # %% ../nbs/05_passes.ipynb #9ca16276
 import random, sys, time, torch
@@ -22,7 +22,8 @@ from torch.utils.data import SubsetRandomSampler, WeightedRandomSampler
 from fastprogress.fastprogress import IN_NOTEBOOK, progress_bar
 from .checks import check_range, class_numbers, real_tensor
 from .data import a_device, ImageError, item_files, read_image
-from .place import find_place, logits_of, untouched
+from .place import find_place, class_scores
+from .trace import untouched
 
 # %% ../nbs/05_passes.ipynb #296b6341
 def bare_model(o):
@@ -253,7 +254,7 @@ def place_in(model, xs, layer):
         if not kinds: raise
         raise ValueError(f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training") from None
     except ValueError:
-        out = logits_of(model(*xs))
+        out = class_scores(model(*xs))
         if out is None or out.isfinite().all(): raise
     raise ValueError("the network gives NaN or infinite class scores for the first images, so the gate's place can't be proved: "
                      "check the weights and the images, or name the layer (layer='NAME')") from None
@@ -270,7 +271,7 @@ def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks
                 if place is None:
                     place = place_in(model, xs, layer)
                     hs = [place.hook(model, on_map), *hooks(model)]
-                on_batch(logits_of(model(*xs)), y)
+                on_batch(class_scores(model(*xs)), y)
         finally:
             for h in hs: h.remove()
     if place is None: raise ValueError('the loader gives no batch: there is nothing to collect')
@@ -280,3 +281,10 @@ def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks
 def pool_maps(m):
     "Spatial means [B,K] of maps of any precision, float32"
     return m.flatten(2).mean(2, dtype=torch.float64 if m.dtype==torch.float64 else torch.float32).float()
+
+def finite_means(f, start):
+    "The means `f` [B,K] of images `start`, `start+1`, ... if they are finite"
+    if f.isfinite().all(): return f
+    i,k = (~f.isfinite()).nonzero()[0].tolist()
+    raise ValueError(
+        f'the map of filter {k} holds NaN or infinity for image {start+i}: check the image and the weights; in half precision it may have overflowed')

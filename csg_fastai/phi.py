@@ -17,8 +17,8 @@ from torch import nn, Tensor
 from .checks import check_gate, check_number, check_range, check_whole, class_means
 from .gate import density_interval, filter_order, plain
 from .heads import head_of, LinearHead, one_thread, predicted
-from .place import logits_of
-from .results import Measure
+from .place import class_scores
+from .measure import Measure
 from .specificity import draw_axes
 
 # %% ../nbs/07a_phi.ipynb #a5c42b52
@@ -271,7 +271,7 @@ def _parts(model, batches, place, max_mb=512):
     where the head can be run alone it starts at maps that are kept, up to `max_mb`"""
     def whole(xs, gate):
         h = place.hook(model, gate)
-        try: return logits_of(model(*xs))
+        try: return class_scores(model(*xs))
         finally: h.remove()
     again = lambda: ((partial(whole, xs), y) for xs,y in batches())
     tail,kept,room = _tail(model, place),[],max_mb*2**20
@@ -279,8 +279,8 @@ def _parts(model, batches, place, max_mb=512):
     for scores,y in again():
         z,m = scores(lambda m: kept.append(m.clone())),kept.pop()   # what follows may work in place
         room -= m.numel()*m.element_size()
-        if room < 0 or not torch.equal(logits_of(tail(m.clone())), z): return again
-        kept.append((lambda gate,m=m: logits_of(tail(gate(m))), y))
+        if room < 0 or not torch.equal(class_scores(tail(m.clone())), z): return again
+        kept.append((lambda gate,m=m: class_scores(tail(gate(m))), y))
     return lambda: kept
 
 def _ce_net(parts):

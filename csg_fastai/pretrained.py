@@ -15,7 +15,8 @@ from .files import atomic_write, make_folder, read_tensors, safe_name
 from .recipes import METHODS, PRESETS
 from .results import results_dir
 from .run_folder import fitting, is_finished, ORIGIN, preset_of, run_manifest
-from .train import foreign, net_of
+from .train import foreign
+from .build import net_of
 
 # %% ../nbs/04d_pretrained.ipynb #bcd4060f
 def header_of(f):

@@ -13,7 +13,7 @@ from fastai.basics import *
 from fastai.learner import *
 from fastai.metrics import accuracy
 from matplotlib.figure import Figure
-from .activations import cached
+from .cached import cached
 from .checks import all_are, is_name, is_number, whole_from
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, run_file, sealed, write_json
 from .gate import filter_order, l1_density, show_gate

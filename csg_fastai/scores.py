@@ -19,7 +19,7 @@ from .checks import check_known, check_number, check_share, check_whole, class_n
 from .checks import finite_tensor, listed, real_tensor
 from .maps import as_size, minus_threshold, resize, top_value
 from .mutual_info import n_threads
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/09a_scores.ipynb #9c62f0b9
 def object_masks(

@@ -18,7 +18,7 @@ from torch import Tensor
 from .checks import check_features, check_gate, check_whole, class_means, class_numbers
 from .gate import plain
 from .heads import check_vocab
-from .results import Measure
+from .measure import Measure
 from .specificity import class_rows, confusion, draw_axes, draw_classes, draw_scale
 
 # %% ../nbs/07b_similarity.ipynb #179db979

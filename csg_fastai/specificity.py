@@ -16,7 +16,7 @@ from .checks import check_gate, check_number, check_share, check_whole, class_me
 from .checks import count_classes, listed, real_tensor
 from .gate import plain
 from .heads import Head, head_of, LinearHead, one_thread, predicted
-from .results import Measure
+from .measure import Measure
 
 # %% ../nbs/07_specificity.ipynb #e627290b
 def _classes(classes, C):
