@@ -111,7 +111,7 @@ def build(
     if method not in METHODS: raise unknown('method', method, METHODS)
     check_seed(seed); check_device(device)
     set_seed(seed, reproducible=True)
-    dls = get_dls(p.data, bs=p.bs, device=device, **p.data_args)
+    dls = get_dls(p.data, bs=p.bs, device=device, **p.of_seed(seed).data_args)
     learn = Learner(dls, net_of(p, dls.c, weights), metrics=accuracy, opt_func=_opt_func(p))
     args = _gate_args(p, learn)
     if method == 'csg': return learn, CSG(**args, **{k:getattr(p, k) for k in CSG_ARGS}, say=None)

@@ -26,7 +26,8 @@ from .pretrained import header_of, read_pretrained
 from .results import versions
 from .run_folder import preset_of, run_manifest, undamaged
 from .tensors import norm_stats
-from .train import foreign, net_of
+from .train import foreign
+from .build import net_of
 
 # %% ../nbs/12c_measure.ipynb #0b74e027
 @dataclass

@@ -56,7 +56,7 @@ def _skeleton(source):
             body[0] = ast.Pass()
     return ast.dump(tree)
 
-NO_RESULTS = 'all', 'cli', 'errors', 'explain', 'explore', 'hub', 'views' # Modules
+NO_RESULTS = 'all', 'cli', 'compare', 'errors', 'explain', 'explore', 'hub', 'measure', 'views' # Modules
 
 def code_hash(
     folder=None # Of Python files; None: the package's own, as it was when first asked

@@ -17,7 +17,8 @@ from .cached import cached
 from .checks import all_are, is_name, is_number, whole_from
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, run_file, sealed, write_json
 from .gate import filter_order, l1_density, show_gate
-from .interpret import CSGInterpretation, kept_mi, make_interpretation
+from .interpret import CSGInterpretation, kept_mi
+from .interpretation import make_interpretation
 from .mis import mis
 from .mutual_info import mutual_info_matrix
 from .page import caution, el, explained, img, keep_explained, kept_views, html_page, png, rows_table, lead

@@ -14,7 +14,7 @@ from fastai.basics import *
 from .checks import all_are, at_least, is_name, or_none, whole_from
 from .files import atomic_write, read_json, run_file, sha256
 from .recipes import ALIASES, check_preset, is_seed, METHODS, need_whole, Preset
-from .results import code_hash, versions
+from .origin import code_hash, versions
 from .recipes import DELAYED, DRAWN
 
 # %% ../nbs/04b_run_folder.ipynb #fld10008

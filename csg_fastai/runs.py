@@ -8,7 +8,7 @@ __all__ = ['SPARE', 'NAMED', 'WHITE', 'BLACK', 'CPU_IMAGES', 'GPU_IMAGES', 'GROU
            'JobError', 'side_by_side', 'folder_preset']
 
 # %% ../nbs/12a_runs.ipynb #6a90fde4
-import dataclasses, inspect, json, math, os, queue, re, signal, subprocess, sys, tempfile
+import dataclasses, inspect, json, math, os, queue, re, shutil, signal, subprocess, sys, tempfile
 import threading, time, traceback, warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,16 +18,20 @@ from fastai.vision.core import imagenet_stats
 from .callback import CSG
 from .checks import is_number, needed
 from .errors import in_one_line
-from .correlation import activation_gate, block_score, c_ic, filter_cosine, random_mean, random_share
-from .files import LOCK, locked, read_json, run_file
+from .blocks import activation_gate, block_score
+from .correlation import c_ic, filter_cosine, random_mean, random_share
+from .files import LOCK, locked, read_json, run_file, safe_name, write_json
 from .gate import l1_density
 from .interpret import CSGInterpretation, own_recall, worst_other
 from .maps import gradmap_cost
+from .pretrained import keep_pretrained
 from .recipes import check_seed, CSG_ARGS, METHODS, need_whole, Preset, preset, PRESETS
 from .report import model_sha256, never_gated, pair, seed_folders, summary_report
-from .results import manifest, read_manifest, read_results, row_ids, write_results
-from .run_folder import is_finished, preset_of, read_history, run_manifest
-from .train import check_device, Keeper, OutOfTime, train
+from .origin import manifest
+from .results import read_manifest, read_results, results_dir, row_ids, write_results
+from .run_folder import is_finished, preset_of, read_history, RUN_FILES, run_manifest
+from .build import check_device
+from .train import Keeper, OutOfTime, train
 
 # %% ../nbs/12a_runs.ipynb #27f77430
 @dataclass(frozen=True)
