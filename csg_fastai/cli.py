@@ -289,7 +289,7 @@ def _measure_photos(run, folder, mean, std, classes, device, quiet, **kwargs):
     "Any network on a folder; prints its headlines"
     mean, std, device = _floats('mean', mean), _floats('std', std), _device(device)
     from csg_fastai.files import read_json
-    from csg_fastai.measure import measure_folder
+    from csg_fastai.evaluate import measure_folder
     names = classes and [o.strip() for o in classes.split(',')]
     page = measure_folder(run, folder, mean=mean, std=std, classes=names, device=device, say=_say(quiet) or (lambda s: None), **kwargs)
     for r in read_json(page.parent/'measured.json')['rows']:
