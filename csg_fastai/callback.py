@@ -724,7 +724,7 @@ def _filters_disagree(csg):
 # %% ../nbs/01_callback.ipynb #197c5636
 @patch
 def faults(self:CSG)->list:
-    "All that went wrong with gate and filters, in a line each"
+    "All that went wrong with gate and filters, one line for each"
     if self.G is None or not self.history or not any(h['path'] for h in self.history):
         return [_never_gated(self) or 'there is no gate: fit first']
     return [o for o in (f(self) for f in FAULTS) if o]

@@ -56,7 +56,7 @@ class Preset:
     balanced:bool=False # measure mutual information with as many images of other classes as of each class?
 
     def of_seed(self, seed):
-        "With a split of its own for each seed, where the data are drawn and the recipe names none"
+        "The recipe with the split of this seed, where the data are drawn and it names none"
         if self.data not in DRAWN or 'seed' in self.data_args: return self
         return dataclasses.replace(self, data_args={**self.data_args, 'seed':seed})
 

@@ -94,7 +94,7 @@ def running_on(device)->dict:
                 code=dict(version=csg_fastai.__version__, sha256=code_hash()))
 
 def differing(a, b, at=''):
-    "What differs between two of `running_on`, as texts; what an older manifest doesn't say is left out"
+    "What differs between two results of `running_on`, as texts; what an older manifest doesn't say is left out"
     for k,v in b.items():
         if isinstance(v, dict): yield from differing(a.get(k) or {}, v, f'{k} ' if k == 'code' else '')
         elif a.get(k) not in (None, v): yield f'{at}{k} {str(a[k])[:40]} then, {str(v)[:40]} now'

@@ -16,7 +16,7 @@ def csg_epochs(
     n_csg:int=1, # gated epochs at the end of each cycle
     warmup:int=0 # STD epochs before the first cycle counts
 )->list: # numbers of the gated epochs, from 0
-    "Epochs that run the CSG path (Sec. 3.3; App. B): the last `n_csg` of each `period`, never the last of all"
+    "Epochs that run the CSG path (Sec. 3.3; App. B): the last `n_csg` of each `period`, but never the very last epoch"
     return [e for e in range(warmup, n_epoch-1) if e % period >= period-n_csg]
 
 # %% ../nbs/00b_schedule.ipynb #de2dddf3
