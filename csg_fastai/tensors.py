@@ -14,8 +14,8 @@ from .checks import check_wholes
 from .images import read_image
 
 # %% auto #0
-__all__ = ['crop_flip', 'TensorImages', 'TensorDL', 'check_images', 'check_labels', 'channel_stats', 'a_device', 'from_tensors',
-           'norm_stats']
+__all__ = ['NORMALIZERS', 'crop_flip', 'TensorImages', 'TensorDL', 'check_images', 'check_labels', 'channel_stats', 'a_device',
+           'from_tensors', 'norm_stats']
 
 # %% ../nbs/02a_tensors.ipynb #b4b8d0be
 def crop_flip(
@@ -325,9 +325,11 @@ def norm_stats(
     if tfm is None: return tensor([0.]), tensor([1.])
     return tfm.mean.flatten().cpu(), tfm.std.flatten().cpu()
 
+NORMALIZERS = 'Normalize', 'ImageClassification'             # classes of fastai and torchvision, and of its weights
+
 def _torch_stats(ds):
-    "Those of the last torchvision `Normalize` among the transforms of a data set, or of the one that it is a part of"
+    "Those of torchvision's last `Normalize`, or of its weights' transforms, in a data set or the one that it is a part of"
     while hasattr(ds, 'dataset'): ds = ds.dataset
     tfm = getattr(ds, 'transform', None)
-    tfms = [o for o in getattr(tfm, 'transforms', [tfm]) if type(o).__name__=='Normalize']
+    tfms = [o for o in getattr(tfm, 'transforms', [tfm]) if type(o).__name__ in NORMALIZERS]
     return tuple(torch.as_tensor(o).float().flatten() for o in ((tfms[-1].mean,tfms[-1].std) if tfms else ([0.],[1.])))
