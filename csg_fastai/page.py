@@ -145,13 +145,13 @@ def telling_images(
     return [i for i in order[::-1] if not right[i]][:n] + list(seen.values())[:n]
 
 # %% ../nbs/11c_page.ipynb #1296a19a
-MOST_IMAGES, MOST_CLASSES = 20000, 10 # With more images no sheets, which need one more pass; sheets of so many classes
+MOST_IMAGES, MOST_CLASSES = 20000, 10 # With more images nothing is explained, which takes more passes; sheets of so many classes
 
 def _why(o, max_mb):
     "Explanations of some images as tabs, with their words below"
     es = {i:o.explain(i) for i in telling_images(o)}
     name = lambda i,e: f'image {i}: {e.vocab[e.pred]}' + f', is {e.vocab[e.label]}'*(e.label != e.pred)
-    said = ''.join(f'<p><b>{escape(name(i, e))}.</b> {escape(e.words())}</p>' for i,e in es.items())
+    said = ''.join(f'<p><b>image {i}.</b> {escape(e.words())}</p>' for i,e in es.items())
     return said + Tabs({name(i, e):e.static() for i,e in es.items()}, max_mb)._repr_html_()
 
 def _filter_row(s, i, x=72):
@@ -175,10 +175,11 @@ def keep_explained(
     max_mb:float=2. # More weight than this is refused
 ):
     "Write what `explained` shows: why some images got their classes, and a sheet for each class"
+    if o.N > MOST_IMAGES: return
     figures = make_folder(Path(d)/'figures')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')                             # what is wrong with the gate has been said
-        why, sheets = _why(o, max_mb), _sheets(o) if o.N <= MOST_IMAGES else None
+        why, sheets = _why(o, max_mb), _sheets(o)
     atomic_write((figures/'explain.html', why), (figures/'sheets.html', sheets._repr_html_() if sheets else ''))
 
 
