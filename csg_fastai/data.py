@@ -332,14 +332,6 @@ def _steps(tl):
             if isinstance(o:=f(o), (str,Path)) and os.path.isfile(o): n = k
     return n
 
-def _item_bytes(o):
-    "What an item is made of"
-    if isinstance(o, (tuple,list,L)): return b'|'.join(map(_item_bytes, o))
-    if isinstance(o, (Tensor,np.ndarray,Image.Image,np.generic)):
-        a = np.asarray(o.cpu() if isinstance(o, Tensor) else o)
-        return f'{a.shape} {a.dtype} '.encode() + a.tobytes()
-    return repr(o).encode('utf-8', 'surrogateescape')
-
 def item_files(
     ds # fastai's `Datasets` or `TfmdLists`
 )->list: # The file that each item is read from; empty where there are none
@@ -348,6 +340,15 @@ def item_files(
     if not len(tl): return []
     n = _steps(tl)
     return [] if n is None else [Path(compose_tfms(_raw(tl, i), tl.tfms.fs[:n])) for i in range(len(tl))]
+
+# %% ../nbs/02c_data.ipynb #7731b713
+def _item_bytes(o):
+    "What an item is made of"
+    if isinstance(o, (tuple,list,L)): return b'|'.join(map(_item_bytes, o))
+    if isinstance(o, (Tensor,np.ndarray,Image.Image,np.generic)):
+        a = np.asarray(o.cpu() if isinstance(o, Tensor) else o)
+        return f'{a.shape} {a.dtype} '.encode() + a.tobytes()
+    return repr(o).encode('utf-8', 'surrogateescape')
 
 def item_digests(
     ds # fastai's `Datasets` or `TfmdLists`
@@ -358,6 +359,7 @@ def item_digests(
     return [hashlib.sha256((files[i].read_bytes() if files else b'') + _item_bytes([tl[i] for tl in rest])).hexdigest()
             for i in range(len(tls[0]))]
 
+# %% ../nbs/02c_data.ipynb #7f4675b5
 def _digest(h, dl):
     if isinstance(dl, TensorDL):
         for o in (dl.dataset.images, dl.dataset.labels):

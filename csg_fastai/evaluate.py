@@ -188,9 +188,9 @@ def _same_classes(names, rows, model, path):
     what = '; '.join(f'{w} {listed(o)}' for w,o in (('no images of', lost), ('unknown are', more)) if o)
     raise ValueError(f"{path}: not the classes of {model} ({what}): pass a folder with {listed(names)}, or the right names with --classes")
 
-# %% ../nbs/12c_evaluate.ipynb #8cfd508a
-def _through(o, files, bad, bs):
-    "Images through the transforms of an exported Learner: its loader, and which files they are"
+# %% ../nbs/12c_evaluate.ipynb #b1d33974
+def _through(o, files, bad):
+    "Images, and their masks, through the item transforms of an exported Learner, and which files they are"
     old, kind = o.learn.dls.valid, PILImageBW if o.mode == 'L' else PILImage
     masks = all(map(mask_of, files))
     def take(f):
@@ -210,14 +210,14 @@ def _loader_of(o, xs, y, bs):
     return dl
 
 def _photos(o, path, rows, bad, crop, bs, device):
-    "Loader, and the rows that could be read"
+    "Loader, the rows that could be read, and their images"
     names, files = o.classes, [f for f,*_ in rows]
     if o.learn is None or isinstance(o.learn.dls.valid, TensorDL):
         x, masks, good = read_photos(path, rows, o.size, bad, crop, o.mode)
         y = torch.tensor([names.index(c) for _,c,_ in good])
         two = dict(masks=(masks, masks)) if masks is not None else {}
         return from_tensors(x, y, x, y, names, bs=bs, mean=o.mean, std=o.std, drop_last=False, device=device, **two).valid, good, x
-    xs, good = _through(o, files, bad, bs)
+    xs, good = _through(o, files, bad)
     if not good: raise ValueError(f'{path}: no readable image')
     rows = [rows[i] for i in good]
     return _loader_of(o, xs, [names.index(c) for _,c,_ in rows], bs), rows, torch.stack([x[0] for x in xs])

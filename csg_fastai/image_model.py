@@ -19,6 +19,7 @@ from .checks import check_range, class_numbers
 from .data import TensorDL
 from .passes import bare_model, class_names, default_dl, each_batch, evaluating, feed, on_device, plain_data
 from .place import class_scores
+from .tensors import NORMALIZERS
 from .trace import untouched
 
 # %% ../nbs/09d_image_model.ipynb #0090b562
@@ -66,12 +67,12 @@ _WITHIN = ('dl','dataset','datasets','tls','transform','transforms','tfms','fs',
 def _normalizers(o, seen=()):
     "Every `Normalize` in a loader, its data set and what these apply: fastai's, torchvision's, or one like them"
     if id(o) in seen or isinstance(o, Tensor): return []
-    if isinstance(o, TensorDL) or type(o).__name__ == 'Normalize': return [o] if o.mean is not None else []
+    if isinstance(o, TensorDL) or type(o).__name__ in NORMALIZERS: return [o] if o.mean is not None else []
     if isinstance(o, dict): o = list(o.values())
     if isinstance(o, (list,tuple,L)): inner = o if len(o) < 100 else [] # a list of images is no pipeline
     else:
         attrs = ChainMap(getattr(o, '__dict__', {}), *map(vars, type(o).__mro__))
-        inner = [v for k,v in attrs.items() if k in _WITHIN or type(v).__name__ == 'Normalize']
+        inner = [v for k,v in attrs.items() if k in _WITHIN or type(v).__name__ in NORMALIZERS]
     return [n for v in inner for n in _normalizers(v, (*seen,id(o)))]
 
 def _own_stats(dl):

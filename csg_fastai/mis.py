@@ -17,6 +17,7 @@ from .checks import check_features, check_gate, check_wholes, finite_tensor, rea
 from .gate import filter_order, plain
 from .mutual_info import mutual_info_matrix
 from .measure import Measure
+from .checks import check_vocab
 
 # %% ../nbs/06a_mis.ipynb #40c3d031
 def _matrix(M):
@@ -40,8 +41,8 @@ def _label(ax, classes, C):
     ax.set(xlabel='filter', ylabel='class')
     ax.title.set_fontsize(10)
     if classes is None: return ax
-    if len(classes) != C: raise ValueError(f'{len(classes)} names for {C} classes: pass one for each')
-    if C <= 60: ax.set_yticks(range(C), [plain(o) for o in classes], fontsize=7)
+    names = check_vocab(classes, C)
+    if C <= 60: ax.set_yticks(range(C), [plain(o) for o in names], fontsize=7)
     return ax
 
 def _order(order, K):

@@ -35,7 +35,6 @@ def auto_rates(
 
 # %% ../nbs/00b_schedule.ipynb #d375d974
 CLOSE = (.2, .6) # default part of the gated steps in which the gate closes
-LEAK = 1. # default weight of what leaks past it
 
 def bound_at(
     p:float, # progress through the gated steps, 0 to 1
@@ -57,6 +56,9 @@ def leak_share(
     "Share of the activation in filters that are shut for the image's label; 0 for an image without any activation"
     a = m.abs().flatten(2).mean(2, dtype=torch.promote_types(m.dtype, torch.float32))
     return ((1-rows)*a).sum(1) / a.sum(1).clamp(min=torch.finfo(a.dtype).tiny)
+
+# %% ../nbs/00b_schedule.ipynb #09faf4f3
+LEAK = 1. # default weight of what leaks past it
 
 def leak_loss(
     share:Tensor, # from `leak_share` [B]

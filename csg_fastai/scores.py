@@ -20,6 +20,7 @@ from .checks import finite_tensor, listed, real_tensor
 from .maps import as_size, minus_threshold, resize, top_value
 from .mutual_info import n_threads
 from .measure import Measure
+from .checks import check_vocab
 
 # %% ../nbs/09a_scores.ipynb #9c62f0b9
 def object_masks(
@@ -225,11 +226,6 @@ def given_focus(focus, K, C):
     if len(f)==K and 0 <= f.min() and f.max() < C: return f
     raise ValueError(f'focus must be [{K}] class numbers below {C}, one for each filter')
 
-def _vocab(vocab, C):
-    names = [str(o) for o in (range(C) if vocab is None else vocab)]
-    if len(names)==C: return names
-    raise ValueError(f'{len(names)} names for {C} classes: pass vocab=, a name for each')
-
 # %% ../nbs/09a_scores.ipynb #6449ba13
 @dataclass
 class FilterScores(Measure):
@@ -258,7 +254,7 @@ def filter_scores(
     mean = mean_by_class if check_known(over, ('mean','max'), 'over')=='mean' else _class_max
     i,a = mean(v, y, C),mean_by_class(found_at(v, n, strict), y, C)
     focus = _focus(a, i, ties) if focus is None else given_focus(focus, v.shape[1], C)
-    return FilterScores(i, a, focus, n, _vocab(vocab, C), images)
+    return FilterScores(i, a, focus, n, check_vocab(vocab, C), images)
 
 @patch
 def by_class(self:FilterScores,
@@ -329,7 +325,7 @@ def image_scores(
     v,y,C,images = scored_rows(iou, labels, n_classes, skip_empty)
     h = found_at(v, n, strict)
     mean = lambda o: mean_by_class(o, y, C)[0]
-    return ImageScores(mean(v), mean(h), v.mean().item(), h.mean().item(), n, _vocab(vocab, C), images)
+    return ImageScores(mean(v), mean(h), v.mean().item(), h.mean().item(), n, check_vocab(vocab, C), images)
 
 # %% ../nbs/09a_scores.ipynb #b41fe333
 def _shares(w, o):

@@ -17,7 +17,7 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 from .checks import check_features, check_gate, check_whole, class_means, class_numbers
 from .gate import plain
-from .heads import check_vocab
+from .checks import check_vocab
 from .measure import Measure
 from .specificity import class_rows, confusion, draw_axes, draw_classes, draw_scale
 
