@@ -126,7 +126,7 @@ def api(nbs, d):
     for _,n,fm,nb in nbs:
         docs = [*documented(nb)]
         if not docs: continue
-        m = re.sub(r'^\d+\w?_', '', Path(n).stem)
+        m = next(Path(place(c)[0]).stem for c in nb['cells'] if title_of(c))
         page(d, f'api/{m}', f'{lib}.{m}', fm.get('description', ''), [f"Explained and shown at work in [{fm['title']}](../{n}).",
             *(l for o,md,_ in docs for l in ('', re.sub('^### ', '## ', re.sub('^---\\n+', '', md), flags=re.M), *example(nb, o)))])
         yield from ('', f'## [{lib}.{m}](api/{m}.ipynb)', '', *(f'- [`{o}`](api/{m}.ipynb#{o.lower()}): {doc}'.rstrip(': ') for o,_,doc in docs))

@@ -248,14 +248,14 @@ def _side(self:Pair, i, k):
     s,o,ks = self.sides[i],self.sides[i].o,self.orders[i]
     (rows,h),w = _axis(o.vocab, o.C),286/o.K
     pick = ''.join(f'<rect data-pick="filter {j}" x="{84+w*n:.1f}" y="0" width="{w:.1f}" height="{h}"/>' for n,j in enumerate(ks))
-    c = o.M[k].argmax()
-    hits = (o.labels[o.acts.top_images[k,:s.n]] == c).sum()
-    text = f'Filter {k} tells most about <b>{escape(self._name(c))}</b> ({o.M[k,c]:.2f} nats): {hits} of its {s.n} strongest images are of this class.'
+    c,n = o.M[k].argmax(),s.n
+    hits = (o.labels[o.acts.top_images[k,:n]] == c).sum()
+    text = f'tells most about <b>{escape(self._name(c))}</b> ({o.M[k,c]:.2f} nats): {hits} of its {n} strongest images are of this class.'
     alt = f'{self.titles[i]}: mutual information of classes and filters, filter {k} marked'
     return [f'<div><p><b>{escape(self.titles[i])}</b></p>',
             *svg(370, h+4, *rows, put(tint(o.M[ks].T/self.most), 84, 0, 286, h), frame(84, 0, 286, h),
                  f'<path class="p" d="M{84+w*ks.index(k):.1f} 1h{w:.1f}v{h}h-{w:.1f}z"/>', pick, alt=alt),
-            f'<p>{text}</p>', *svg(74*s.n, 84, *s.strip(k), alt=f'the images that excite filter {k} most, {self.titles[i]}'), '</div>']
+            f'<p>Filter {k} {text}</p>', *svg(74*n, 84, *s.strip(k), alt=f'the images that excite filter {k} most, {self.titles[i]}'), '</div>']
 
 # %% ../nbs/11a_explore.ipynb #f5969e65
 class Muting(NetView):
