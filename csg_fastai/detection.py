@@ -177,7 +177,7 @@ def split_images(
     return here,there
 
 # %% ../nbs/10a_detection.ipynb #m15size1
-def _least(p): return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique())
+def _least(p): return min(len(np.unique(p.ids[p.labels.numpy()==c])) for c in p.labels.unique().tolist())
 
 def _sizes(pairs, n_train, n_test, test=None):
     "The numbers of images per class, where they are None from the pictures of the smallest class"
