@@ -128,9 +128,12 @@ for (const box of document.querySelectorAll('.csgx-frames:not([data-on])')) {
     while (i && opts[i].length < 2) i--;
     const o = opts[i][opts[i].indexOf(now[i]) + step];
     if (o !== undefined) pick(i, o) });
-  view.addEventListener('pointerover', e => {
+  let at;                       // a pointer that rests must not undo what the keys do
+  const point = e => {
+    if (at === (at = e.clientX + ' ' + e.clientY)) return;
     const o = d.values[N-1].indexOf(e.target.dataset.pick);
-    if (o !== now[N-1] && opts[N-1].includes(o)) pick(N-1, o) });
+    if (o !== now[N-1] && opts[N-1].includes(o)) pick(N-1, o) };
+  for (const o of ['pointermove', 'pointerdown']) view.addEventListener(o, point);
   fill(0); bar.hidden = false;
 }
 '''
