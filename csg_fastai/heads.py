@@ -6,10 +6,9 @@
 __all__ = ['Head', 'one_thread', 'LinearHead', 'head_weights', 'AnyHead', 'head_of', 'predicted']
 
 # %% ../nbs/05b_heads.ipynb #3fcca8b1
-import math, numpy as np, torch
+import math, torch
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fastai.basics import *
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
