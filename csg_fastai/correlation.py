@@ -7,16 +7,16 @@ __all__ = ['find_conv', 'filter_weights', 'filter_rows', 'unit_rows', 'filter_co
            'check_corr', 'off_diagonal', 'r_s', 'RCurve', 'r_curve', 'top_filters', 'c_ic', 'group_overlap']
 
 # %% ../nbs/08_correlation.ipynb #8b00a0ce
-import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, random, torch, torch.nn.functional as F
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from scipy.special import betainc, gammaln
 from torch import nn, Tensor
 from .checks import check_gate, check_number, class_means, finite_tensor, real_tensor
-from .passes import bare_model, feed, some_images
-from .trace import ancestors, made_by, trace, untouched
-from .place import find_place, has_weights
 from .measure import Measure
+from .passes import bare_model, feed, some_images
+from .place import find_place, has_weights
+from .trace import ancestors, made_by, trace, untouched
 
 # %% ../nbs/08_correlation.ipynb #845fe883
 def _depth(ops, key):

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from torch import nn, Tensor
 from .checks import check_known, check_number, check_whole, class_numbers, finite_tensor
 from .gate import plain
-from .passes import bare_model, default_dl, feed, fit_labels, n_images, plain_data, split_batch
+from .passes import bare_model, default_dl, each_batch, feed, fit_labels, n_images, plain_data
 from .place import class_scores
 from .trace import restore_state, state_of, untouched
 from .measure import Measure
@@ -94,8 +94,7 @@ def blurred(
     x:Tensor, # Images [B,C,H,W]
     sigma:float=1/8 # Standard deviation of the Gaussian, as a share of height and width
 )->Tensor: # [B,C,H,W]
-    """Images without their details; beyond the border there is nothing, and the
-    weights sum to 1"""
+    "Images without their details; beyond the border there is nothing, and the weights sum to 1"
     check_number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
     h,w = x.shape[2:]
     return _blur_matrix(h, sigma*h, x) @ x @ _blur_matrix(w, sigma*w, x).T
@@ -161,13 +160,11 @@ def _some(learn, dl, n):
     xs,ys,start,N = [],[],0,n_images(dl)
     want = set(range(n)) if not N else {int(i*N/min(n, N)) for i in range(min(n, N))}
     with plain_data(dl) as dl:
-        for b in dl:
-            (x,),y = split_batch(b)
+        for (x,),y in each_batch(dl):
             at = [i for i in range(len(x)) if start+i in want]
             xs.append(x[at].as_subclass(Tensor)); ys.append(y[at].to(x.device))
             start += len(x)
-    if xs: return _checked(torch.cat(xs), torch.cat(ys))
-    raise ValueError('the loader gives no batch: there is nothing to measure')
+    return _checked(torch.cat(xs), torch.cat(ys))
 
 # %% ../nbs/09c_faithfulness.ipynb #7887d060
 NOTHING = {'random':random_maps(), 'centre':centre_maps()}
@@ -211,11 +208,9 @@ def _mean_pm(v):
 def faithfulness(
     learn, # Learner or network
     maps, # Function of (model, x, y) that gives [B,H,W], or a dict of them by name
-    # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
-    dl=None,
+    dl=None, # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
     n:int=64, # Images, spread evenly over the loader
-    # As in `insertion_deletion`
-    base='blur', steps:int=16, bs:int=64, score:str='prob', seed:int=0,
+    base='blur', steps:int=16, bs:int=64, score:str='prob', seed:int=0, # As in `insertion_deletion`
     title:str='' # Of the network
 )->Faithfulness:
     "Insertion and deletion of maps, beside those of a random map and of a blob in the middle"
@@ -289,8 +284,7 @@ RANDOM = dict(shuffle=_shuffle, reset=_reset)
 
 def randomise(
     modules:list, # Of one layer, from `weight_layers`
-    # 'shuffle' the weights within each tensor, or 'reset' them as at the start
-    by:str='shuffle',
+    by:str='shuffle', # 'shuffle' the weights within each tensor, or 'reset' them as at the start
     seed:int=0
 ):
     "Make the weights of modules random, in place"
@@ -385,14 +379,11 @@ def _check_sanity(model, order, by, layers):
 def sanity(
     learn, # Learner or network
     maps, # Function of (model, x, y) that gives [B,H,W], or a dict of them by name
-    # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
-    dl=None,
+    dl=None, # Loader, or (x,y) as the network takes them; None: the Learner's `dls.valid`
     n:int=64, # Images, spread evenly over the loader
-    # 'cascade': layers stay random; 'independent': one layer at a time
-    order:str='cascade',
+    order:str='cascade', # 'cascade': layers stay random; 'independent': one layer at a time
     by:str='shuffle', # 'shuffle' the weights, or 'reset' them
-    # Names from `weight_layers`; None: all, from the output to the input
-    layers:list=None,
+    layers:list=None, # Names from `weight_layers`; None: all, from the output to the input
     bs:int=64, # Images at a time
     seed:int=0,
     title:str='' # Of the network

@@ -6,10 +6,9 @@
 __all__ = ['Head', 'one_thread', 'LinearHead', 'head_weights', 'AnyHead', 'head_of', 'predicted']
 
 # %% ../nbs/05b_heads.ipynb #3fcca8b1
-import math, numpy as np, torch
+import math, torch
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fastai.basics import *
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
@@ -133,8 +132,7 @@ class AnyHead(Head):
         dl = default_dl(model, list(dl) if isinstance(dl, Iterator) else dl)
         self.model,self.dl,self.max_mb,self.device = model,dl,max_mb,device
         with self.running() as (net, batches):
-            xs,_ = next(batches(), (None,None))
-            if xs is None: raise ValueError('the loader gives no batch: there is nothing to measure')
+            xs,_ = next(batches())
             self.place = place_in(net, xs, layer)
             self.C,self.K = class_scores(net(*xs)).shape[1],self.place.K
         self.vocab = class_names(model, dl, self.C)

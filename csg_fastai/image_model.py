@@ -140,11 +140,9 @@ def _batches(dl):
     with plain_data(dl) as dl: yield _images_of(dl)
 
 def _images_of(dl):
-    y = None
     for xs,y in each_batch(dl):
         if len(xs) != 1 or xs[0].ndim != 4: raise ValueError('an attack needs one tensor of images [B,ch,H,W] per batch, and labels')
         yield xs[0],class_numbers(y)
-    if y is None: raise ValueError('the loader gives no batch: there is nothing to attack')
 
 # %% ../nbs/09d_image_model.ipynb #6dea4bd2
 class _Grab(Callback):

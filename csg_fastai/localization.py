@@ -8,7 +8,7 @@ __all__ = ['TECHNIQUES', 'AUTHORS', 'BASELINES', 'NO_OBJECT', 'Technique', 'CAM'
            'take_images', 'draw_map', 'show_maps']
 
 # %% ../nbs/09b_localization.ipynb #locimp01
-import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, random, time, torch
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, time, torch
 from dataclasses import dataclass, fields, replace
 from fastcore.basics import patch
 from torch import Tensor
@@ -17,13 +17,13 @@ from .checks import check_known, check_share, check_whole, class_means, finite_t
 from .maps import activmap, cam, cam_map, cam_weights, class_of, filter_gradmap, filter_numbers, gradcam
 from .maps import gradmap, gradmap_cost, LoaderMaps, map_and_scores, map_batches, maps_and_filter
 from .maps import minus_threshold, resize, score_gradient, thresholds_of, top_mask
+from .measure import Measure, ResultTable
 from .passes import bare_model, class_names, default_dl, feed, first_images, plain_data, rows_of
 from .place import class_scores, Place
-from .trace import untouched
-from .measure import Measure, ResultTable
 from .scores import activmap_iou, ap_name, as_mask, centred_box, check_found, energy, filter_scores
 from .scores import found_at, given_focus, image_scores, iou, mean_by_class, object_masks, pointing
 from .scores import score_table, scored_rows
+from .trace import untouched
 
 # %% ../nbs/09b_localization.ipynb #camcls01
 _RULES = dict(

@@ -45,8 +45,7 @@ def signif_text(v, n=4):
 
 # %% ../nbs/00h_measure.ipynb #07717d93
 class Measure:
-    """A result: `to_df()` its numbers, `plot()` its figure; a notebook shows
-    it as a Markdown table"""
+    "A result: `to_df()` its numbers, `plot()` its figure; a notebook shows it as a Markdown table"
     _note,_rows = '',40 # a line below the table; how many rows are shown
     # @dataclass leaves it
     def __init_subclass__(cls):

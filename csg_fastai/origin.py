@@ -24,8 +24,7 @@ def _cpu_name():
 
 # %% ../nbs/00i_origin.ipynb #923b41da
 def machine()->dict:  # cpu, cores, threads, gpu, system: no names of hosts or folders
-    """The machine as a reader needs it; threads and gpu as the imported PyTorch
-    sees them, else None"""
+    "The machine as a reader needs it; threads and gpu as the imported PyTorch sees them, else None"
     torch = sys.modules.get('torch')
     gpus = torch is not None and torch.cuda.is_available() and torch.cuda.device_count()
     return dict(cpu=_cpu_name(), cores=os.cpu_count(),
@@ -35,8 +34,7 @@ def machine()->dict:  # cpu, cores, threads, gpu, system: no names of hosts or f
                 system=f'{platform.system()} {platform.machine()}')
 
 def versions(
-    # Names, separated by blanks
-    pkgs:str='csg_fastai torch torchvision fastai fastcore numpy scikit-learn'
+    pkgs:str='csg_fastai torch torchvision fastai fastcore numpy scikit-learn' # Names, separated by blanks
 )->dict: # Package -> version, of those installed; and python's
     "Versions of Python and of the packages that make the numbers"
     res = dict(python=platform.python_version())

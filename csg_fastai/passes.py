@@ -136,8 +136,12 @@ def split_batch(b, n_inp=1):
     return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
 
 def each_batch(dl):
-    "Inputs (a tuple) and labels of a loader, batch by batch"
-    for b in dl: yield split_batch(b, getattr(dl, 'n_inp', 1))
+    "Inputs (a tuple) and labels of a loader, batch by batch, empty ones left out; `ValueError` where there is none"
+    some = False
+    for b in dl:
+        xs,y = split_batch(b, getattr(dl, 'n_inp', 1))
+        if y.numel(): some = True; yield xs,y
+    if not some: raise ValueError('the loader gives no batch: there is nothing to look at')
 
 def n_images(dl):
     "How many images `dl` will give at most, where it can tell"
@@ -176,8 +180,7 @@ def images_at(dl, numbers):
 def first_images(dl):
     "The inputs of a loader's first batch"
     with plain_data(dl) as dl:
-        for xs,_ in each_batch(dl): return xs
-    raise ValueError('the loader gives no batch: pass xb=, a batch of images')
+        return next(each_batch(dl))[0]
 
 def some_images(model):
     "Random images that a bare `model` can take"
@@ -267,14 +270,12 @@ def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks
     with evaluating(model, dl, device, noop) as (model,batches):
         try:
             for xs,y in batches(bar):
-                if not y.numel(): continue
                 if place is None:
                     place = place_in(model, xs, layer)
                     hs = [place.hook(model, on_map), *hooks(model)]
                 on_batch(class_scores(model(*xs)), y)
         finally:
             for h in hs: h.remove()
-    if place is None: raise ValueError('the loader gives no batch: there is nothing to collect')
     return place
 
 # %% ../nbs/05_passes.ipynb #2b943498

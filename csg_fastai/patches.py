@@ -7,7 +7,7 @@ __all__ = ['PatchMoments', 'patch_moments', 'leading_space', 'energy_inside', 'S
            'energy_curve']
 
 # %% ../nbs/08b_patches.ipynb #312f7ded
-import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, random, torch, torch.nn.functional as F, warnings
+import math, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch, torch.nn.functional as F, warnings
 from dataclasses import dataclass
 from fastcore.basics import patch
 from scipy.linalg import eigh
@@ -16,8 +16,8 @@ from torch import Tensor
 from .blocks import check_owners, own_filters
 from .checks import check_number, finite_tensor, real_tensor
 from .correlation import filter_rows, find_conv, unit_rows
-from .passes import bare_model, default_dl, first_images, fit_labels, sweep_maps
 from .measure import Measure
+from .passes import bare_model, default_dl, first_images, fit_labels, sweep_maps
 
 # %% ../nbs/08b_patches.ipynb #a68a194d
 def _patches(conv, x):

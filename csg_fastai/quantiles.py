@@ -7,7 +7,6 @@ __all__ = ['maps_quantiles', 'exact_quantiles']
 
 # %% ../nbs/05c_quantiles.ipynb #567ea30c
 import numpy as np, torch
-from fastai.basics import *
 from torch import Tensor
 from .checks import check_known, check_number
 from .passes import pool_maps, sweep_maps

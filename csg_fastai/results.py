@@ -149,8 +149,7 @@ def _merge_rows(old, new):
     return check_rows(list(both.values()))
 
 def _merge_runs(old, run):
-    """Runs of `old` with the rows they still have, and `run`; into one where
-    only their rows differ"""
+    "Runs of `old` with the rows they still have, and `run`; into one where only their rows differ"
     ids = set(run['rows'])
     old = [dict(o, rows=[r for r in o['rows'] if r not in ids]) for o in old]
     same = [o for o in old if {**o, 'rows':0} == {**run, 'rows':0}]
@@ -173,8 +172,7 @@ def write_results(
     rows, # List of dicts or DataFrame with the nine columns
     manifest:dict, # From `manifest`: where the rows come from
     folder=None, # None: the package's own, in a checkout
-    # Keep the rows that are there under other keys? False: start the file anew
-    merge:bool=True
+    merge:bool=True # Keep the rows that are there under other keys? False: start the file anew
 )->Path: # The CSV file
     "Add rows to NAME.csv and their origin to NAME.json, both or neither; `ValueError` for rows that don't fit"
     if not (isinstance(name, str) and re.fullmatch(r'\w[\w.-]*', name)):
@@ -226,8 +224,7 @@ def values(
     folder=None, # None: the package's own
     **where # Where a key is not enough: experiment=, split=, seed=
 )->pd.Series: # Value by seed
-    """All stored values of `key`; a `ValueError` with the closest keys for one
-    that isn't there"""
+    "All stored values of `key`; a `ValueError` with the closest keys for one that isn't there"
     df = _select(read_results(folder=folder), **where)
     ids = _keys(df)
     if not (ids==key).any():
@@ -244,8 +241,7 @@ def num(
     folder=None, # None: the package's own
     **where # Where a key is not enough: experiment=, split=, seed=
 )->float:
-    """The stored number called `key`; a `ValueError` with the closest ones for
-    a key that isn't there"""
+    "The stored number called `key`; a `ValueError` with the closest ones for a key that isn't there"
     base,_,stat = str(key).rpartition('.')
     if stat not in STATS or key in set(_keys(read_results(folder=folder))):
         base,stat = key,'mean'
@@ -265,8 +261,7 @@ def _note(ns, spread):
     return f'{what} of n = {min(ns)}' + (f' to {max(ns)}' if max(ns)>min(ns) else '')
 
 def _order(df, cols, where):
-    """Distinct values of `cols` as tuples: in the order of a list in `where`,
-    else as they come"""
+    "Distinct values of `cols` as tuples: in the order of a list in `where`, else as they come"
     rank = lambda r: [where[c].index(o) if isinstance(where.get(c), (list,tuple)) else 0 for c,o in zip(cols, r)]
     return sorted(dict.fromkeys(map(tuple, df[cols].values.tolist())), key=rank)
 
@@ -292,14 +287,12 @@ def table(
     rows=None,
     cols:str='measure', # Column whose values make the columns
     fmt='.3f', # Python's number format, or a dict of them by value of `cols`
-    # 'sd': mean ± standard deviation; 'range': median (lowest to highest)
-    spread:str='sd',
+    spread:str='sd', # 'sd': mean ± standard deviation; 'range': median (lowest to highest)
     labels:dict=None, # Other names for rows and columns
     folder=None, # None: the package's own
     **where # Columns and the values to keep: measure=['acc','mis'], in this order
 )->ResultTable: # Shows itself as Markdown
-    """Stored results as a table; values that differ in seed alone share a cell.
-    `ValueError` where others would"""
+    "Stored results as a table; values that differ in seed alone share a cell. `ValueError` where others would"
     if name in TABLES and _select(read_results(folder=folder), **TABLES[name]['where']).empty:
         raise ValueError(f'{name}: none of its numbers is stored yet')
     name, rows, labels, where = _paper_table(name, rows, labels, where)

@@ -323,8 +323,7 @@ def _broadcast(self:DistributedDL, t, rank):
 @contextmanager
 def distributed(
     learn:Learner,
-    # Needed where trainable layers change from epoch to epoch
-    find_unused_parameters:bool=False,
+    find_unused_parameters:bool=False, # Needed where trainable layers change from epoch to epoch
     **kwargs # For `Learner.distrib_ctx`
 ):
     "Train in all processes that were launched together; with one process does nothing"
