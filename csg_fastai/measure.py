@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Found', 'read_weights', 'open_network', 'measure_folder']
 
-# %% ../nbs/12c_measure.ipynb #220e773a
+# %% ../nbs/12c_measure.ipynb #656a692a
 import math, re
 import pandas as pd, torch
 from contextlib import suppress
@@ -14,6 +14,7 @@ from fastai.vision.all import *
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from .checks import check_wholes, listed
+from .correlation import random_mean, random_share
 from .data import CIFAR_STATS, from_tensors, read_image, read_mask, TensorDL
 from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, tensors_sha256, write_json
 from .folder import listed_images, mask_of, read_each, read_photos, split_photos
@@ -254,7 +255,7 @@ def _headlines(o, own):
     if o.G is None: return
     yield _row('L1-density of the gate', l1_density(o.G).item(), against=density_interval(*o.G.shape)[0], what='one class per filter')
 
-# %% ../nbs/12c_measure.ipynb #44114b7d
+# %% ../nbs/12c_measure.ipynb #60fc273c
 def _dependence(o, own):
     "What a class, and the others, lose without its filters; against as many filters drawn at random"
     at = own.any(1)
@@ -270,11 +271,20 @@ def _dependence(o, own):
 
 _MORE = 'agreement', 'correlation', 'centres', 'phi0', 'similarity' # Of `MEASURES`, those with a number for the whole network
 
+def _by_chance(o):
+    "What those can be held against"
+    d, any_, dirs = o.weights()[0].numel(), (1/o.C, 'a class at random'), 'filters of random directions'
+    return {'gate and MI: rank correlation':(0., 'no relation'), 'gate and MI: top-class hits':any_,
+        'r_0.1':(float(random_share(d)), dirs), 'C_IC':(random_mean(d), dirs),
+        'k-means: purity':((o.labels.bincount().max()/o.N).item(), 'the largest class, always'),
+        'Phi_0: cross-entropy through one-hot gates':(math.log(o.C), 'equal probabilities'),
+        'S_TP: rows with the diagonal largest':any_}
+
 def _others(o):
     for k in _MORE:
         with suppress(ValueError):
             for name,v in MEASURES[k][1](getattr(o, MEASURES[k][0])()).items():
-                if math.isfinite(v): yield _row(name, v, N=o.N)
+                if math.isfinite(v): yield _row(name, v, None, None, *_by_chance(o).get(name, (None, '')), N=o.N)
 
 # %% ../nbs/12c_measure.ipynb #4d45d324
 def _interval(v):
@@ -310,17 +320,19 @@ def _by_filter(o, own):
     whose = ['; '.join(v for v,k in zip(o.vocab, col) if k) for col in own.T]
     return pd.DataFrame({'filter':range(o.K), 'belongs to':whose, 'tells most of':[o.vocab[c] for c in M.argmax(1)], 'nats':M.amax(1).tolist(), 'mean activation':usual.tolist()})
 
-# %% ../nbs/12c_measure.ipynb #eb17c6d7
+# %% ../nbs/12c_measure.ipynb #0d49bf80
 _SAID = ('The interval holds 95 %. Held against: what the number would be for a network that knows nothing, or with as many '
-    'filters removed at random. MIS: how much a filter’s activation tells, in nats, about the class that it tells most of, mean over filters.')
+    'filters removed at random. MIS: how much a filter’s activation tells, in nats, about the class that it tells most of, mean over filters. '
+    'r_0.1: share of the pairs of filters with a cosine above 0.1; C_IC: mean cosine of the strongest filters of different classes. '
+    'k-means: purity: share of the images at the centre of their class. Phi_0: the loss that is left if each filter serves one class.')
 _SEEN = 'Which of these images the network was trained on is not known here: on images that it has seen, accuracy and MIS are too high.'
 
 def _cell(v): return '' if v is None else f'{v:.4f}' if isinstance(v, float) else str(v)
 
 def _numbers(rows):
     text = lambda r: [f'{r["measure"]}{r["unit"] and " (%s)"%r["unit"]}', _cell(r['value']),
-        '' if r['low'] is None else f'{r["low"]:.4f} to {r["high"]:.4f}', _cell(r['against']), r['what'], _cell(r['N'])]
-    return rows_table(['','value','interval','against','which is','N'], [text(r) for r in rows])
+        '' if r['low'] is None else f'{r["low"]:.3f} to {r["high"]:.3f}', _cell(r['against']), r['what'], _cell(r['N'])]
+    return rows_table(['','value','interval','held against','which is','N'], [text(r) for r in rows])
 
 def _figures(o):
     "Gate, mutual information and, with masks, maps of six images"
