@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Found', 'read_weights', 'open_network', 'measure_folder']
 
-# %% ../nbs/12c_measure.ipynb #656a692a
-import math, re
+# %% ../nbs/12c_measure.ipynb #1309b831
+import math, re, warnings
 import pandas as pd, torch
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -130,11 +130,14 @@ def _of_recipe(model, G, m, method=''):
         'trained on data with SHA-256':m['data']['sha256'], 'normalisation and size from':'the training'}
     return Found(model, f'{p.name} {method}'.strip(), list(m['data']['classes']), G, origin=origin, **_recipe_images(p, m['data']))
 
-# %% ../nbs/12c_measure.ipynb #dfa3efc3
+# %% ../nbs/12c_measure.ipynb #ad42bb7f
 def _from_export(f, trust):
     if not trust:
         raise ValueError(f'{f}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
-    try: learn = load_learner(f)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')                     # of running code, which --trust allows
+            learn = load_learner(f)
     except Exception as e:
         why = f'{type(e).__name__}: {" ".join(str(e).split())[:200]}'
         raise ValueError(f'{f}: not an exported Learner that can be loaded here ({why})') from None
@@ -234,7 +237,7 @@ def _photos(o, path, rows, bad, crop, bs, device):
     rows = [rows[i] for i in good]
     return _loader_of(o, xs, [names.index(c) for _,c,_ in rows], bs), rows, torch.stack([x[0] for x in xs])
 
-# %% ../nbs/12c_measure.ipynb #5514f9ec
+# %% ../nbs/12c_measure.ipynb #95632341
 def _row(measure, value, low=None, high=None, against=None, what='', unit='', N=None):
     return dict(measure=measure, value=value, low=low, high=high, against=against, what=what, unit=unit, N=N)
 
@@ -243,7 +246,8 @@ def _share(k, n): return k/n, *binomtest(k, n).proportion_ci(method='wilson')
 def _mean_share(r, n):
     "Mean of shares r of n each, with its 95 % interval"
     if not len(r): return math.nan, None, None
-    m, d = r.mean().item(), 1.96*(r*(1-r)/n).sum().sqrt().item()/len(r)
+    p = (r*n + 2)/(n + 4)                                       # as Agresti and Coull have it: none of a few is not never
+    m, d = r.mean().item(), 1.96*(p*(1-p)/(n+4)).sum().sqrt().item()/len(r)
     return m, max(0., m-d), min(1., m+d)
 
 def _headlines(o, own):
