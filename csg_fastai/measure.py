@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Found', 'read_weights', 'open_network', 'measure_folder']
 
-# %% ../nbs/12c_measure.ipynb #1309b831
+# %% ../nbs/12c_measure.ipynb #2d3fb052
 import math, re, warnings
 import pandas as pd, torch
 from contextlib import suppress
@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from .checks import check_wholes, listed
 from .correlation import random_mean, random_share
 from .data import CIFAR_STATS, from_tensors, read_image, read_mask, TensorDL
-from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, tensors_sha256, write_json
+from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, write_json
 from .folder import listed_images, mask_of, read_each, read_photos, split_photos
 from .gate import density_interval, l1_density
 from .hub import load_pretrained
@@ -384,7 +384,7 @@ def _settle(o, path, size, mean, std, classes, vocab):
         raise ValueError(f'{path}: nobody says how its images were normalised: pass --mean and --std, three numbers each')
     return by
 
-# %% ../nbs/12c_measure.ipynb #5257884a
+# %% ../nbs/12c_measure.ipynb #e8b4c328
 def measure_folder(
     model, # As in `open_network`
     folder, # Of class folders or a CSV, as `csg_run` takes it
@@ -429,10 +429,10 @@ def _lost(rows, good):
 def _what(net, folder, part, names_by, x, crop, left, good):
     "What is measured, for the report"
     fit = 'by the export' if net.learn is not None else 'cut to the middle square' if crop else 'stretched to a square'
-    y = torch.tensor([net.classes.index(c) for _,c,_ in good])
+    each = sorted(f'{sha256(f.read_bytes())} {c}' for f,c,_ in good)                # of files: networks may take them at other sizes
     said = {'folder':folder.resolve().name, 'images':len(good), 'part of the folder':part,
         'names of the classes from':names_by, 'images of':f'{x.shape[-2]} x {x.shape[-1]} pixels, {fit}',
-        'mean':net.mean, 'std':net.std, 'data SHA-256':tensors_sha256(dict(images=x, labels=y))}
+        'mean':net.mean, 'std':net.std, 'data SHA-256':sha256('\n'.join(each).encode())}
     if left: said['left out, not readable'] = f'{len(left)}: {listed(left, 20)}'
     return net.origin | said
 
