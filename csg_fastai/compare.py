@@ -79,7 +79,7 @@ def read_outcome(
         raise FileNotFoundError(f'{path}: no report.html to link to: csg_report {path} makes it')
     return o
 
-# %% ../nbs/12d_compare.ipynb #60bdd157
+# %% ../nbs/12d_compare.ipynb #cbcd2dc7
 def _comparable(a, b):
     "`ValueError` in one line where two outcomes can't stand side by side"
     only = lambda o, p: [f'only {o.name} has {listed(x)}' for x in [[c for c in o.classes if c not in p.classes]] if x]
@@ -94,14 +94,18 @@ def _differing(outs):
     rows = [[k, *[o.settings.get(k, '') for o in outs]] for k in dict.fromkeys(k for o in outs for k in o.settings)]
     return [r for r in rows if len(set(map(str, r[1:]))) > 1]
 
+def _form(v): return 'd' if isinstance(v, int) else '.4f'
+
 def _cell(v):
     if v is None or v[0] is None: return ''
-    return f'{v[0]:.4f}' + (f' ({v[1]:.4f} to {v[2]:.4f})' if v[1] is not None else '')
+    return f'{v[0]:{_form(v[0])}}' + (f' ({v[1]:.3f} to {v[2]:.3f})' if v[1] is not None else '')
 
 def _compared(outs):
     "A row for each measure: its value in each outcome, and the difference to the first"
     names = list(dict.fromkeys(k for o in outs for k in o.numbers))
-    gain = lambda k, o: f'{o.numbers[k][0]-outs[0].numbers[k][0]:+.4f}' if k in o.numbers and k in outs[0].numbers else ''
+    def gain(k, o):
+        a, b = (p.numbers.get(k, (None,))[0] for p in (outs[0], o))
+        return '' if a is None or b is None else f'{b-a:+{_form(b-a)}}'
     return [[k, *[_cell(o.numbers.get(k)) for o in outs], *[gain(k, o) for o in outs[1:]]] for k in names]
 
 # %% ../nbs/12d_compare.ipynb #1fd04b04
