@@ -212,7 +212,8 @@ def _set_threads(n):
 def _folder(run):
     "Refuse a folder that is not there, before anything heavy is imported"
     if os.path.isdir(run): return
-    if os.path.isfile(run): raise ValueError(f'{run}: a network alone has no images: csg_measure {run} FOLDER, with a folder of photographs')
+    if os.path.isfile(run):
+        raise ValueError(f'{run}: a network alone has no images: csg_measure {run} FOLDER, with a folder of photographs')
     raise FileNotFoundError(f'{run}: no such run folder: pass runs/<preset>, or runs/<preset>/seed<k>')
 
 # %% ../nbs/13_cli.ipynb #cli20005
@@ -221,20 +222,23 @@ _NETWORKS = '.pkl', '.safetensors', '.pth', '.pt'
 def _named(f):
     "Does a safetensors file say which network it is of? Read from its head, without PyTorch"
     try:
-        with open(f, 'rb') as o: return 'origin' in json.loads(o.read(int.from_bytes(o.read(8), 'little'))).get('__metadata__', {})
+        with open(f, 'rb') as o: head = json.loads(o.read(int.from_bytes(o.read(8), 'little')))
+        return 'origin' in head.get('__metadata__', {})
     except (ValueError, OSError, OverflowError, MemoryError): return False
 
 def _check_network(run, folder, model, trust, part, bad, mean, std):
     "Refuse what can't be a network on photographs, before anything heavy is imported"
     end = os.path.splitext(run)[1]
-    if not os.path.exists(run): raise FileNotFoundError(f'{run}: no such file or folder: pass an export.pkl, weights (.safetensors, .pth) or a folder of a run')
+    kinds = 'pass an export.pkl, weights (.safetensors, .pth) or a folder of a run'
+    if not os.path.exists(run): raise FileNotFoundError(f'{run}: no such file or folder: {kinds}')
     if not os.path.exists(folder): raise FileNotFoundError(f'{folder}: no such folder or CSV')
-    if os.path.isfile(run) and end not in _NETWORKS: raise ValueError(f'{run}: pass an export.pkl, weights (.safetensors, .pth) or a folder of a run')
+    if os.path.isfile(run) and end not in _NETWORKS: raise ValueError(f'{run}: {kinds}')
     if end == '.pkl' and not trust:
-        raise ValueError(f'{run}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights (.safetensors, .pth) and --model')
+        raise ValueError(f'{run}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
     if os.path.isfile(run) and end != '.pkl' and not model and not _named(run):
         raise ValueError(f'{run}: weights alone are no network: add --model timm:resnet18, resnet18 or another name')
-    if part not in (None, 'test', 'valid', 'train', 'all'): raise ValueError(f'--part {part}: pass test, valid, train or all')
+    parts = 'test', 'valid', 'train', 'all'
+    if part not in (None, *parts): raise ValueError(f'--part {part}: pass test, valid, train or all')
     if bad not in (None, 'skip', 'refuse'): raise ValueError(f'--bad {bad}: pass skip or refuse')
     if (mean is None) != (std is None): raise ValueError('--mean and --std go together: pass both')
 
@@ -248,7 +252,7 @@ def _floats(name, s):
 # %% ../nbs/13_cli.ipynb #c67a2378
 @command('folder', 'photographs, as csg_run takes them; with them RUN may be any network')
 def csg_measure(
-    run:str, # run folder (runs/<preset> or runs/<preset>/seed<k>); with FOLDER also an export.pkl, or weights (.safetensors, .pth)
+    run:str, # folder of a run, or of one of its seeds; with FOLDER also an export.pkl, or weights (.safetensors, .pth)
     folder:str=None, # photographs, as csg_run takes them; with them RUN may be any network
     what:str=None, # of a run folder alone: groups of measures, separated by commas (default: all)
     data:str=None, # of a run folder alone: where to look for its data (default: the environment variable CSG_DATA)
@@ -272,14 +276,17 @@ def csg_measure(
     with plain_errors('csg_measure'):
         _plain_warnings('csg_measure')
         _at_least(1, threads=threads, size=size, bs=bs)
-        mine = dict(model=model, trust=trust, size=size, mean=mean, std=std, crop=crop, classes=classes, part=part, layer=layer, bad=bad, bs=bs, device=device, out=out)
+        mine = dict(model=model, trust=trust, size=size, mean=mean, std=std, crop=crop, classes=classes,
+            part=part, layer=layer, bad=bad, bs=bs, device=device, out=out)
         given = [k for k,v in (dict(what=what, data=data) if folder else mine).items() if v]
-        if given: raise ValueError(f'--{given[0]} is for {"a run folder alone" if folder else "a network on photographs: csg_measure MODEL FOLDER"}')
+        where = 'a run folder alone' if folder else 'a network on photographs: csg_measure MODEL FOLDER'
+        if given: raise ValueError(f'--{given[0]} is for {where}')
         if folder: _check_network(run, folder, model, trust, part, bad, mean, std)
         else: _folder(run)
         if threads: _set_threads(threads)
-        if folder: return _measure_photos(run, folder, mean, std, classes, device, quiet, net=model, trust=trust, size=size,
-            crop=crop, part=part, layer=layer, bad=bad or 'skip', bs=bs or 32, out=out)
+        if folder:
+            kw = dict(mine, net=model, bad=bad or 'skip', bs=bs or 32)
+            return _measure_photos(run, folder, quiet, **{k:v for k,v in kw.items() if k != 'model'})
         if data: os.environ['CSG_DATA'] = data
         from csg_fastai.runs import measure_runs
         print(measure_runs(run, what or 'all', _say(quiet)))
@@ -305,7 +312,7 @@ def _headline(r):
 # %% ../nbs/13_cli.ipynb #96578433
 @command('others', 'more of them, to put side by side', nargs='*')
 def csg_report(
-    run:str, # run folder: runs, runs/<preset>, or runs/<preset>/seed<k>; with others also one that csg_measure MODEL FOLDER wrote
+    run:str, # runs, runs/<preset>, or runs/<preset>/seed<k>; with others also what csg_measure MODEL FOLDER wrote
     others:str=None, # more of them, to put side by side
     out:str=None # folder for the page with several side by side (default: compare)
 ):

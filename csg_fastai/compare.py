@@ -17,7 +17,7 @@ from .recipes import METHODS
 from .report import seed_folders, summarise, WORDS
 from .run_folder import fitting, is_dict, run_manifest
 
-# %% ../nbs/12d_compare.ipynb #7fa78718
+# %% ../nbs/12d_compare.ipynb #5990389d
 @dataclass
 class Outcome:
     "What a folder of runs, or of a measured network, says"
@@ -33,19 +33,22 @@ def _of_runs(name, d):
     "Of all seeds in out/<preset>, or of the one in its seed's folder"
     one = any((d/m).is_dir() for m in METHODS)
     s = summarise(d.parent if one else d)
-    if one and (k := int(d.name.removeprefix('seed'))) not in s['seeds']: raise ValueError(f'{name}: run with other settings than the newest seed beside it: move it to a folder of its own')
-    seeds = [k] if one else s['seeds']
+    seeds = [int(d.name.removeprefix('seed'))] if one else s['seeds']
+    if seeds[0] not in s['seeds']:
+        raise ValueError(f'{name}: run with other settings than the newest seed beside it: move it to a folder of its own')
     m = run_manifest((d if one else d/f'seed{seeds[0]}')/'csg')
     def of(k):
         if one: return s['values'][k][s['seeds'].index(seeds[0])], None, None
         o = s['stats'][k]
         return (o['mean'], o['mean']-o['sd'], o['mean']+o['sd']) if o['sd'] is not None else (o['mean'], None, None)
-    settings = {**s['settings'], 'seeds':', '.join(map(str, seeds)), 'device':m['device'], 'code':m['code']['sha256'][:12]}
-    return Outcome(name, d, 'run', m['data']['classes'], m['data']['sha256'], settings, {k:of(k) for k in s['stats']})
+    here = dict(seeds=', '.join(map(str, seeds)), device=m['device'], code=m['code']['sha256'][:12])
+    numbers = {k:of(k) for k in s['stats']}
+    return Outcome(name, d, 'run', m['data']['classes'], m['data']['sha256'], s['settings'] | here, numbers)
 
-# %% ../nbs/12d_compare.ipynb #94cbbca9
+# %% ../nbs/12d_compare.ipynb #e298f127
 def _is_row(r):
-    return is_dict(r) and isinstance(r.get('measure'), str) and all(or_none(is_number)(r.get(k)) for k in ('value','low','high'))
+    numbers = lambda: all(or_none(is_number)(r.get(k)) for k in ('value','low','high'))
+    return is_dict(r) and isinstance(r.get('measure'), str) and numbers()
 
 _MEASURED = dict(title=lambda v: isinstance(v, str), classes=lambda v: isinstance(v, list), settings=is_dict,
                  rows=lambda v: isinstance(v, list) and all(map(_is_row, v)))
@@ -55,49 +58,57 @@ def _of_measured(name, d):
     f = d/'measured.json'
     o = fitting(f, read_json(f, seal=True), _MEASURED)
     numbers = {r['measure']:(r['value'], r['low'], r['high']) for r in o['rows']}
-    return Outcome(name, d, 'measured network', [*map(str, o['classes'])], str(o['settings'].get('data SHA-256')), o['settings'], numbers)
+    classes, data = [*map(str, o['classes'])], str(o['settings'].get('data SHA-256'))
+    return Outcome(name, d, 'measured network', classes, data, o['settings'], numbers)
+
+_PASS = 'pass runs/<preset>, runs/<preset>/seed<k>, or one that csg_measure MODEL FOLDER wrote'
 
 def read_outcome(
     path # runs/<preset>, runs/<preset>/seed<k>, a training's folder in it, or one that `csg_measure MODEL FOLDER` wrote
 )->Outcome:
     "What is to be compared; one line where there is nothing"
     d = Path(path)
-    if not d.is_dir(): raise FileNotFoundError(f'{d}: no such folder: pass runs/<preset>, runs/<preset>/seed<k>, or one that csg_measure MODEL FOLDER wrote')
+    if not d.is_dir(): raise FileNotFoundError(f'{d}: no such folder: {_PASS}')
     if (d/'measured.json').exists(): o = _of_measured(str(path), d)
     else:
         d = d.parent if d.name in METHODS and (d/'manifest.json').exists() else d
         if not (d/'metrics.json').exists() and not any((o/'metrics.json').exists() for o in seed_folders(d)):
-            raise FileNotFoundError(f'{d}: no finished run and nothing measured in this folder: pass runs/<preset>, runs/<preset>/seed<k>, or one that csg_measure MODEL FOLDER wrote')
+            raise FileNotFoundError(f'{d}: no finished run and nothing measured in this folder: {_PASS}')
         o = _of_runs(str(path), d)
-    if not (o.folder/'report.html').exists(): raise FileNotFoundError(f'{path}: no report.html to link to: csg_report {path} makes it')
+    if not (o.folder/'report.html').exists():
+        raise FileNotFoundError(f'{path}: no report.html to link to: csg_report {path} makes it')
     return o
 
-# %% ../nbs/12d_compare.ipynb #b039109d
+# %% ../nbs/12d_compare.ipynb #cbcd2dc7
 def _comparable(a, b):
     "`ValueError` in one line where two outcomes can't stand side by side"
-    no = f"{a.name} and {b.name} can't be compared"
-    if a.kind != b.kind: raise ValueError(f'{no}: one is a {a.kind}, the other a {b.kind}: measure both networks on one folder with csg_measure MODEL FOLDER')
-    if set(a.classes) != set(b.classes):
-        only = [f'only {o.name} has {listed(x)}' for o,p in ((a,b), (b,a)) if (x := [c for c in o.classes if c not in p.classes])]
-        raise ValueError(f'{no}: other classes ({"; ".join(only)})')
-    if a.data != b.data: raise ValueError(f'{no}: other images (checksum {a.data[:8]} in {a.name}, {b.data[:8]} in {b.name})')
+    only = lambda o, p: [f'only {o.name} has {listed(x)}' for x in [[c for c in o.classes if c not in p.classes]] if x]
+    why = None
+    if a.kind != b.kind: why = f'one is a {a.kind}, the other a {b.kind}: measure both networks on one folder'
+    elif set(a.classes) != set(b.classes): why = f'other classes ({"; ".join([*only(a, b), *only(b, a)])})'
+    elif a.data != b.data: why = f'other images (checksum {a.data[:8]} in {a.name}, {b.data[:8]} in {b.name})'
+    if why: raise ValueError(f"{a.name} and {b.name} can't be compared: {why}")
 
 def _differing(outs):
     "Settings that differ, with a cell for each outcome"
     rows = [[k, *[o.settings.get(k, '') for o in outs]] for k in dict.fromkeys(k for o in outs for k in o.settings)]
     return [r for r in rows if len(set(map(str, r[1:]))) > 1]
 
+def _form(v): return 'd' if isinstance(v, int) else '.4f'
+
 def _cell(v):
     if v is None or v[0] is None: return ''
-    return f'{v[0]:.4f}' + (f' ({v[1]:.4f} to {v[2]:.4f})' if v[1] is not None else '')
+    return f'{v[0]:{_form(v[0])}}' + (f' ({v[1]:.3f} to {v[2]:.3f})' if v[1] is not None else '')
 
 def _compared(outs):
     "A row for each measure: its value in each outcome, and the difference to the first"
     names = list(dict.fromkeys(k for o in outs for k in o.numbers))
-    gain = lambda k, o: f'{o.numbers[k][0]-outs[0].numbers[k][0]:+.4f}' if k in o.numbers and k in outs[0].numbers else ''
+    def gain(k, o):
+        a, b = (p.numbers.get(k, (None,))[0] for p in (outs[0], o))
+        return '' if a is None or b is None else f'{b-a:+{_form(b-a)}}'
     return [[k, *[_cell(o.numbers.get(k)) for o in outs], *[gain(k, o) for o in outs[1:]]] for k in names]
 
-# %% ../nbs/12d_compare.ipynb #0ad87804
+# %% ../nbs/12d_compare.ipynb #1fd04b04
 def compare(
     paths, # Folders, as in `read_outcome`
     out='compare' # Folder to write
@@ -111,8 +122,11 @@ def compare(
         rows = _compared(outs)
         links = [el('li', el('a', o.name, href=os.path.relpath(o.folder/'report.html', d))) for o in outs]
         brackets = 'one standard deviation over the seeds to both sides' if outs[0].kind == 'run' else '95 % intervals'
-        said = f'{len(outs)} times the same {len(outs[0].classes)} classes and images (checksum {outs[0].data[:8]}). In brackets: {brackets}.'
-        doc = html_page('Side by side', lead(said), lead(WORDS), rows_table(head, rows), el('h2', 'What differs in the settings'),
-            rows_table(['', *[o.name for o in outs]], _differing(outs), 'left') if _differing(outs) else lead('Nothing.'), el('h2', 'Each on a page of its own'), el('ul', *links))
+        same = f'{len(outs[0].classes)} classes and images (checksum {outs[0].data[:8]})'
+        said = f'{len(outs)} times the same {same}. In brackets: {brackets}.'
+        diff = _differing(outs)
+        settings = rows_table(['', *[o.name for o in outs]], diff, 'left') if diff else lead('Nothing.')
+        doc = html_page('Side by side', lead(said), lead(WORDS), rows_table(head, rows),
+            el('h2', 'What differs in the settings'), settings, el('h2', 'Each on a page of its own'), el('ul', *links))
         atomic_write((d/'report.html', doc), (d/'compare.csv', pd.DataFrame(rows, columns=head).to_csv(index=False)))
     return d/'report.html'

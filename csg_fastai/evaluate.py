@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Found', 'read_weights', 'open_network', 'measure_folder']
 
-# %% ../nbs/12c_evaluate.ipynb #220e773a
-import math, re
+# %% ../nbs/12c_evaluate.ipynb #2d3fb052
+import math, re, warnings
 import pandas as pd, torch
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,8 +14,9 @@ from fastai.vision.all import *
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from .checks import check_wholes, listed
+from .correlation import random_mean, random_share
 from .data import CIFAR_STATS, from_tensors, read_image, read_mask, TensorDL
-from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, tensors_sha256, write_json
+from .files import atomic_write, locked, make_folder, read_json, read_tensors, sha256, write_json
 from .folder import listed_images, mask_of, read_each, read_photos, split_photos
 from .gate import density_interval, l1_density
 from .hub import load_pretrained
@@ -65,7 +66,7 @@ def read_weights(
         if all(k.startswith(p) for k in w): w = {k.removeprefix(p):v for k,v in w.items()}
     return w
 
-# %% ../nbs/12c_evaluate.ipynb #92702a20
+# %% ../nbs/12c_evaluate.ipynb #b7d534ea
 def _fill(net, w, f, name, C):
     "Put weights into a network made for C classes"
     mine = net.state_dict()
@@ -74,8 +75,9 @@ def _fill(net, w, f, name, C):
     odd = [k for k in mine if k in w and w[k].shape != mine[k].shape]
     ns = {len(w[k]) for k in odd if w[k].ndim}
     if not lost and not more and len(ns) == 1 and all(w[k].shape[1:] == mine[k].shape[1:] for k in odd):
-        raise ValueError(f'{f} gives {ns.pop()} class scores, but there are {C} classes: pass --classes with the names of all, in the order of the scores')
-    if lost or more or odd: raise ValueError(f'{f}: not the weights of {name} ({listed([*lost, *more, *odd], 3)}): pass the --model that they were trained in')
+        raise ValueError(f'{f} gives {ns.pop()} class scores, but there are {C} classes: pass --classes, all names in the order of the scores')
+    if wrong := [*lost, *more, *odd]:
+        raise ValueError(f'{f}: not the weights of {name} ({listed(wrong, 3)}): pass the --model that they were trained in')
     net.load_state_dict(w, strict=False)
     return net.eval()
 
@@ -129,25 +131,32 @@ def _of_recipe(model, G, m, method=''):
         'trained on data with SHA-256':m['data']['sha256'], 'normalisation and size from':'the training'}
     return Found(model, f'{p.name} {method}'.strip(), list(m['data']['classes']), G, origin=origin, **_recipe_images(p, m['data']))
 
-# %% ../nbs/12c_evaluate.ipynb #08a6aac7
+# %% ../nbs/12c_evaluate.ipynb #ad42bb7f
 def _from_export(f, trust):
     if not trust:
-        raise ValueError(f'{f}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights (.safetensors, .pth) and --model')
-    try: learn = load_learner(f)
-    except Exception as e: raise ValueError(f'{f}: not an exported Learner that can be loaded here ({type(e).__name__}: {" ".join(str(e).split())[:200]})') from None
-    if not isinstance(learn, Learner): raise ValueError(f'{f}: holds a {type(learn).__name__}, no Learner: write it with learn.export()')
+        raise ValueError(f'{f}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')                     # of running code, which --trust allows
+            learn = load_learner(f)
+    except Exception as e:
+        why = f'{type(e).__name__}: {" ".join(str(e).split())[:200]}'
+        raise ValueError(f'{f}: not an exported Learner that can be loaded here ({why})') from None
+    if not isinstance(learn, Learner):
+        raise ValueError(f'{f}: holds a {type(learn).__name__}, no Learner: write it with learn.export()')
     dl, names, G = learn.dls.valid, getattr(learn.dls, 'vocab', None), getattr(getattr(learn, 'csg', None), 'G', None)
     if isinstance(names, (str, type(None))) or not all(isinstance(o, str) for o in names):
         raise ValueError(f'{f}: its targets are no single classes: pass a Learner that classifies')
     mean, std = (o.tolist() for o in norm_stats(dl))
     images = dict(mean=mean, std=std, mode='L' if _channels(learn.model) == 1 else 'RGB')
     if isinstance(dl, TensorDL): images['size'] = dl.dataset.images.shape[-1]
-    origin = {'network':f'{type(learn.model).__name__}, exported from fastai', 'export SHA-256':sha256(Path(f).read_bytes()), 'normalisation and size from':'the export'}
+    origin = {'network':f'{type(learn.model).__name__}, exported from fastai',
+        'export SHA-256':sha256(Path(f).read_bytes()), 'normalisation and size from':'the export'}
     return Found(learn.model.eval(), Path(f).name, list(names), G, learn=learn, origin=origin, **images)
 
 def _channels(model): return next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
 
-# %% ../nbs/12c_evaluate.ipynb #caeefead
+# %% ../nbs/12c_evaluate.ipynb #fd6fdbc3
 def open_network(
     model, # export.pkl, .safetensors, .pth or .pt, or the folder of a run or in the Hub's form
     name:str=None, # Network of a file of weights, as `create_net` knows it
@@ -159,15 +168,17 @@ def open_network(
     if not f.exists(): raise FileNotFoundError(f'{f}: no such file or folder')
     if f.is_dir(): return _from_folder(f)
     if f.suffix == '.pkl': return _from_export(f, trust)
-    if f.suffix not in ('.safetensors','.pth','.pt'): raise ValueError(f'{f}: pass an export.pkl, weights (.safetensors, .pth, .pt) or a folder of a run')
+    if f.suffix not in ('.safetensors','.pth','.pt'):
+        raise ValueError(f'{f}: pass an export.pkl, weights (.safetensors, .pth, .pt) or a folder of a run')
     if name: return _from_weights(f, name, C)
     try: header_of(f)
-    except ValueError: raise ValueError(f'{f}: weights alone are no network: add --model timm:resnet18, resnet18 or another name') from None
+    except ValueError:
+        raise ValueError(f'{f}: weights alone are no network: add --model timm:resnet18, resnet18 or another name') from None
     return _of_recipe(*read_pretrained(f))
 
-# %% ../nbs/12c_evaluate.ipynb #cbc0d8fc
+# %% ../nbs/12c_evaluate.ipynb #1c6eb781
 def _part(rows, part, path, bad='skip'):
-    "Rows of the part that is asked for (None: test, else valid, else all), its name, and the files that were found to be damaged"
+    "Rows of the part that is asked for (None: test, else valid, else all), its name, and files found to be damaged"
     splits = [s for *_,s in rows]
     if None in splits:
         if part in (None, 'all'): return rows, 'all', []
@@ -178,7 +189,8 @@ def _part(rows, part, path, bad='skip'):
         at = split_photos(path, y, [None]*len(y))[part == 'valid']
         return [rows[good[i]] for i in at], f'{part} (seed 0)', [f.name for i,f in enumerate(files) if i not in set(good)]
     part = part or next(o for o in ('test','valid','train') if o in splits)
-    if part != 'all' and part not in splits: raise ValueError(f'{path}: no {part} split here: there are {", ".join(sorted(set(splits)))}')
+    if part != 'all' and part not in splits:
+        raise ValueError(f'{path}: no {part} split here: there are {", ".join(sorted(set(splits)))}')
     return [r for r in rows if part in ('all', r[2])], part, []
 
 def _same_classes(names, rows, model, path):
@@ -188,7 +200,7 @@ def _same_classes(names, rows, model, path):
     what = '; '.join(f'{w} {listed(o)}' for w,o in (('no images of', lost), ('unknown are', more)) if o)
     raise ValueError(f"{path}: not the classes of {model} ({what}): pass a folder with {listed(names)}, or the right names with --classes")
 
-# %% ../nbs/12c_evaluate.ipynb #b1d33974
+# %% ../nbs/12c_evaluate.ipynb #e85c4a6d
 def _through(o, files, bad):
     "Images, and their masks, through the item transforms of an exported Learner, and which files they are"
     old, kind = o.learn.dls.valid, PILImageBW if o.mode == 'L' else PILImage
@@ -197,16 +209,19 @@ def _through(o, files, bad):
         m = PILMask(Image.fromarray(read_mask(mask_of(f)).numpy())) if masks else None
         return old.after_item((kind(read_image(f, o.mode)), m) if masks else (kind(read_image(f, o.mode)),))
     xs, good = read_each(files, take, bad)
-    if len({tuple(x[0].shape) for x in xs}) > 1: raise ValueError('the export gives its images no common size: export it from a Learner with a Resize among its item transforms')
+    if len({tuple(x[0].shape) for x in xs}) > 1:
+        raise ValueError('the export gives its images no common size: export a Learner with a Resize among its item transforms')
     return xs, good
 
 def _loader_of(o, xs, y, bs):
     "A loader like the export's own, over images that are through its item transforms"
     old = o.learn.dls.valid
-    dl = old.new([(x[0], TensorCategory(c)) for x,c in zip(xs, y)], bs=bs, shuffle=False, drop_last=False, after_item=noop, num_workers=0)
+    items, kw = [(x[0], TensorCategory(c)) for x,c in zip(xs, y)], dict(shuffle=False, drop_last=False, num_workers=0)
+    dl = old.new(items, bs=bs, after_item=noop, **kw)
     if len(xs[0]) > 1:
-        both = (old.after_batch(tuple(type(v[0])(torch.stack(v)) for v in zip(*xs[i:i+bs]))) for i in range(0, len(xs), bs))
-        dl.masks = torch.cat([TensorBase(m).byte().cpu() for _,m in both]).as_subclass(Tensor)
+        batch = lambda some: tuple(type(v[0])(torch.stack(v)) for v in zip(*some))
+        masks = [old.after_batch(batch(xs[i:i+bs]))[1] for i in range(0, len(xs), bs)]
+        dl.masks = torch.cat([TensorBase(m).byte().cpu() for m in masks]).as_subclass(Tensor)
     return dl
 
 def _photos(o, path, rows, bad, crop, bs, device):
@@ -215,14 +230,15 @@ def _photos(o, path, rows, bad, crop, bs, device):
     if o.learn is None or isinstance(o.learn.dls.valid, TensorDL):
         x, masks, good = read_photos(path, rows, o.size, bad, crop, o.mode)
         y = torch.tensor([names.index(c) for _,c,_ in good])
-        two = dict(masks=(masks, masks)) if masks is not None else {}
-        return from_tensors(x, y, x, y, names, bs=bs, mean=o.mean, std=o.std, drop_last=False, device=device, **two).valid, good, x
+        kw = dict(bs=bs, mean=o.mean, std=o.std, drop_last=False, device=device)
+        if masks is not None: kw['masks'] = masks, masks
+        return from_tensors(x, y, x, y, names, **kw).valid, good, x
     xs, good = _through(o, files, bad)
     if not good: raise ValueError(f'{path}: no readable image')
     rows = [rows[i] for i in good]
     return _loader_of(o, xs, [names.index(c) for _,c,_ in rows], bs), rows, torch.stack([x[0] for x in xs])
 
-# %% ../nbs/12c_evaluate.ipynb #67716f5e
+# %% ../nbs/12c_evaluate.ipynb #95632341
 def _row(measure, value, low=None, high=None, against=None, what='', unit='', N=None):
     return dict(measure=measure, value=value, low=low, high=high, against=against, what=what, unit=unit, N=N)
 
@@ -231,18 +247,20 @@ def _share(k, n): return k/n, *binomtest(k, n).proportion_ci(method='wilson')
 def _mean_share(r, n):
     "Mean of shares r of n each, with its 95 % interval"
     if not len(r): return math.nan, None, None
-    m, d = r.mean().item(), 1.96*(r*(1-r)/n).sum().sqrt().item()/len(r)
+    p = (r*n + 2)/(n + 4)                                       # as Agresti and Coull have it: none of a few is not never
+    m, d = r.mean().item(), 1.96*(p*(1-p)/(n+4)).sum().sqrt().item()/len(r)
     return m, max(0., m-d), min(1., m+d)
 
 def _headlines(o, own):
     "Accuracy and MIS, and the classes that have no filters"
-    mis = o.mis()
-    yield _row('accuracy', *_share(int((o.preds == o.labels).sum()), o.N), (o.labels.bincount().max()/o.N).item(), 'the largest class, always', N=o.N)
+    mis, largest = o.mis(), (o.labels.bincount().max()/o.N).item()
+    yield _row('accuracy', *_share(int((o.preds == o.labels).sum()), o.N), largest, 'the largest class, always', N=o.N)
     yield _row('MIS', mis.value, *mis.interval, mis.null_mean, 'shuffled labels', 'nats', o.N)
     yield _row('classes without filters', int((~own.any(1)).sum()), what=f'of {o.C}')
-    if o.G is not None: yield _row('L1-density of the gate', l1_density(o.G).item(), against=density_interval(*o.G.shape)[0], what='one class per filter')
+    if o.G is None: return
+    yield _row('L1-density of the gate', l1_density(o.G).item(), against=density_interval(*o.G.shape)[0], what='one class per filter')
 
-# %% ../nbs/12c_evaluate.ipynb #6db93ea6
+# %% ../nbs/12c_evaluate.ipynb #60fc273c
 def _dependence(o, own):
     "What a class, and the others, lose without its filters; against as many filters drawn at random"
     at = own.any(1)
@@ -252,18 +270,28 @@ def _dependence(o, own):
     ranks = keys.argsort(1).argsort(1)
     by_chance = o.remove(*range(o.C), masks=ranks < own.sum(1, keepdim=True))
     what = 'as many filters at random'
-    yield _row('accuracy on a class without its filters', *_mean_share(r.recall().diagonal()[at].double(), n[at]), own_recall(by_chance), what, N=o.N)
+    share = _mean_share(r.recall().diagonal()[at].double(), n[at])
+    yield _row('accuracy on a class without its filters', *share, own_recall(by_chance), what, N=o.N)
     yield _row('largest loss of another class', worst_other(r), against=worst_other(by_chance), what=what, N=o.N)
 
 _MORE = 'agreement', 'correlation', 'centres', 'phi0', 'similarity' # Of `MEASURES`, those with a number for the whole network
+
+def _by_chance(o):
+    "What those can be held against"
+    d, any_, dirs = o.weights()[0].numel(), (1/o.C, 'a class at random'), 'filters of random directions'
+    return {'gate and MI: rank correlation':(0., 'no relation'), 'gate and MI: top-class hits':any_,
+        'r_0.1':(float(random_share(d)), dirs), 'C_IC':(random_mean(d), dirs),
+        'k-means: purity':((o.labels.bincount().max()/o.N).item(), 'the largest class, always'),
+        'Phi_0: cross-entropy through one-hot gates':(math.log(o.C), 'equal probabilities'),
+        'S_TP: rows with the diagonal largest':any_}
 
 def _others(o):
     for k in _MORE:
         with suppress(ValueError):
             for name,v in MEASURES[k][1](getattr(o, MEASURES[k][0])()).items():
-                if math.isfinite(v): yield _row(name, v, N=o.N)
+                if math.isfinite(v): yield _row(name, v, None, None, *_by_chance(o).get(name, (None, '')), N=o.N)
 
-# %% ../nbs/12c_evaluate.ipynb #012907ea
+# %% ../nbs/12c_evaluate.ipynb #4d45d324
 def _interval(v):
     m, d = v.double().mean().item(), 1.96*v.double().std().item()/len(v)**.5
     return m, m-d, m+d
@@ -271,12 +299,12 @@ def _interval(v):
 def _localization(o):
     if getattr(o.dl, 'masks', None) is None: return
     r = o.localize('cam' if o.head() else 'gradcam', skip_empty=True, tell=False)
-    box = r.by_class('centred box').loc['total']
-    yield _row(f'{r.technique.title}: mean IoU', *_interval(r.iou), box['Avg-IoU'], 'a square in the middle', N=len(r.labels))
-    yield _row(f'{r.technique.title}: pointing game', *_share(int(r.pointing.sum()), len(r.labels)), box['pointing'], 'a square in the middle', N=len(r.labels))
+    name, n, what, box = r.technique.title, len(r.labels), 'a square in the middle', r.by_class('centred box').loc['total']
+    yield _row(f'{name}: mean IoU', *_interval(r.iou), box['Avg-IoU'], what, N=n)
+    yield _row(f'{name}: pointing game', *_share(int(r.pointing.sum()), n), box['pointing'], what, N=n)
     s = o.localize('activmap', skip_empty=True, tell=False)
-    yield _row('single filters: mean IoU', s.by_class().loc['total','Avg-IoU'], against=s.by_class('random filter').loc['total','Avg-IoU'],
-        what='a filter at random', N=len(s.labels))
+    total = lambda who: s.by_class(who).loc['total','Avg-IoU']
+    yield _row('single filters: mean IoU', total('maps'), against=total('random filter'), what='a filter at random', N=n)
 
 def _by_class(o, own):
     "A row for each class"
@@ -285,28 +313,31 @@ def _by_class(o, own):
     loss = r.base.diagonal()/r.base.sum(1) - r.recall()
     loss.fill_diagonal_(-math.inf)
     for c,name in enumerate(o.vocab):
-        share, low, high = _share(int(hits[c]), n[c])
-        k = int(own[c].sum())
-        yield dict(zip(('class','images','recognised','low','high','filters'), (name, n[c], share, low, high, k))) | ({} if not k else
-            {'without them':r.recall()[c,c].item(), 'largest loss of another':loss[c].max().item(), 'which':o.vocab[loss[c].argmax()]})
+        head = 'class', 'images', 'recognised', 'low', 'high', 'filters'
+        row = dict(zip(head, (name, n[c], *_share(int(hits[c]), n[c]), k := int(own[c].sum()))))
+        if k: row |= {'without them':r.recall()[c,c].item(),
+            'largest loss of another':loss[c].max().item(), 'which':o.vocab[loss[c].argmax()]}
+        yield row
 
 def _by_filter(o, own):
     "A row for each filter"
     M, usual = o.M, o.features.mean(0)
-    return pd.DataFrame({'filter':range(o.K), 'belongs to':['; '.join(v for v,k in zip(o.vocab, col) if k) for col in own.T],
-        'tells most of':[o.vocab[c] for c in M.argmax(1)], 'nats':M.amax(1).tolist(), 'mean activation':usual.tolist()})
+    whose = ['; '.join(v for v,k in zip(o.vocab, col) if k) for col in own.T]
+    return pd.DataFrame({'filter':range(o.K), 'belongs to':whose, 'tells most of':[o.vocab[c] for c in M.argmax(1)], 'nats':M.amax(1).tolist(), 'mean activation':usual.tolist()})
 
-# %% ../nbs/12c_evaluate.ipynb #dfdf2a51
-_SAID = ('The interval holds 95 %. Held against: what the number would be for a network that knows nothing, or with as many filters removed at random. '
-    'MIS: how much a filter’s activation tells, in nats, about the class that it tells most of, mean over filters.')
+# %% ../nbs/12c_evaluate.ipynb #0d49bf80
+_SAID = ('The interval holds 95 %. Held against: what the number would be for a network that knows nothing, or with as many '
+    'filters removed at random. MIS: how much a filter’s activation tells, in nats, about the class that it tells most of, mean over filters. '
+    'r_0.1: share of the pairs of filters with a cosine above 0.1; C_IC: mean cosine of the strongest filters of different classes. '
+    'k-means: purity: share of the images at the centre of their class. Phi_0: the loss that is left if each filter serves one class.')
 _SEEN = 'Which of these images the network was trained on is not known here: on images that it has seen, accuracy and MIS are too high.'
 
 def _cell(v): return '' if v is None else f'{v:.4f}' if isinstance(v, float) else str(v)
 
 def _numbers(rows):
     text = lambda r: [f'{r["measure"]}{r["unit"] and " (%s)"%r["unit"]}', _cell(r['value']),
-        '' if r['low'] is None else f'{r["low"]:.4f} to {r["high"]:.4f}', _cell(r['against']), r['what'], _cell(r['N'])]
-    return rows_table(['','value','interval','against','which is','N'], [text(r) for r in rows])
+        '' if r['low'] is None else f'{r["low"]:.3f} to {r["high"]:.3f}', _cell(r['against']), r['what'], _cell(r['N'])]
+    return rows_table(['','value','interval','held against','which is','N'], [text(r) for r in rows])
 
 def _figures(o):
     "Gate, mutual information and, with masks, maps of six images"
@@ -323,33 +354,38 @@ def _figures(o):
     o.show_maps(ids, 'cam' if o.head() else 'gradcam', axs=axs)
     yield png(fig), 'Where the network looked: the map of the true class in cyan, the object in red.'
 
-# %% ../nbs/12c_evaluate.ipynb #21de608f
+# %% ../nbs/12c_evaluate.ipynb #0e351ff7
 def _write(d, o, own, by, rows, classes, notes, said):
     "Page, tables and measured.json"
-    write_json(d/'measured.json', dict(title=o.title, classes=o.vocab, n=o.N, rows=rows, settings=said, versions=versions()), seal=True)
+    about = dict(title=o.title, classes=o.vocab, n=o.N, rows=rows, settings=said, versions=versions())
+    write_json(d/'measured.json', about, seal=True)
     table = pd.DataFrame(classes)
-    atomic_write(*[(d/k, t.to_csv(index=False)) for k,t in {'measures.csv':pd.DataFrame(rows), 'classes.csv':table, 'filters.csv':_by_filter(o, own)}.items()])
+    tables = dict(measures=pd.DataFrame(rows), classes=table, filters=_by_filter(o, own))
+    atomic_write(*[(d/f'{k}.csv', t.to_csv(index=False)) for k,t in tables.items()])
     per = [[_cell(v) for v in r] for r in table.astype(object).where(table.notna(), None).values.tolist()]
     note = 'This network has no gate. ' if o.G is None else ''
-    doc = html_page(f'{o.title} on {said["folder"]}', lead(f'{o.N} images of {o.C} classes; {o.K} filters of the layer {o.acts.layer}.'),
-        lead(f'{note}Which filters belong to a class: {by.removeprefix("no gate: ")}.'), lead(_SAID), *map(caution, notes), _numbers(rows), el('h2', 'Classes'),
-        rows_table(list(table), per), *[img(*f) for f in _figures(o)], *explained(d), el('h2', 'What was measured'), rows_table(['',''], list(said.items()), 'left'))
+    top = [f'{o.N} images of {o.C} classes; {o.K} filters of the layer {o.acts.layer}.',
+        f'{note}Which filters belong to a class: {by.removeprefix("no gate: ")}.', _SAID]
+    tail = el('h2', 'What was measured'), rows_table(['',''], list(said.items()), 'left')
+    doc = html_page(f'{o.title} on {said["folder"]}', *map(lead, top), *map(caution, notes), _numbers(rows),
+        el('h2', 'Classes'), rows_table(list(table), per), *[img(*f) for f in _figures(o)], *explained(d), *tail)
     atomic_write(d/'report.html', doc)
     return d/'report.html'
 
 def _settle(o, path, size, mean, std, classes, vocab):
     "What was asked for in the place of what was found"
     given = {k:v for k,v in dict(size=size, mean=mean, std=std).items() if v is not None}
-    if given and o.learn is not None: raise ValueError(f'--{next(iter(given))}: an export knows its own images: leave it out')
+    if given and o.learn is not None:
+        raise ValueError(f'--{next(iter(given))}: an export knows its own images: leave it out')
     for k,v in given.items(): setattr(o, k, v)
-    if given: o.origin['normalisation and size from'] = f'{o.origin["normalisation and size from"]}; given: {", ".join(given)}'
+    if given: o.origin['normalisation and size from'] += f'; given: {", ".join(given)}'
     by = 'given' if classes else 'the network' if o.classes else 'the folders, in alphabetical order'
     o.classes, o.size = list(classes or o.classes or vocab), o.size or 224
     if o.mean is None and not (o.learn and not isinstance(o.learn.dls.valid, TensorDL)):
         raise ValueError(f'{path}: nobody says how its images were normalised: pass --mean and --std, three numbers each')
     return by
 
-# %% ../nbs/12c_evaluate.ipynb #e5b15c78
+# %% ../nbs/12c_evaluate.ipynb #e8b4c328
 def measure_folder(
     model, # As in `open_network`
     folder, # Of class folders or a CSV, as `csg_run` takes it
@@ -379,10 +415,12 @@ def measure_folder(
     say(f'{len(rows)} images of {len(vocab)} classes ({part}): reading')
     dl, good, x = _photos(net, folder, rows, bad, crop, bs, device)
     d = Path(out) if out else Path('measured')/_name(model, folder)
-    with locked(d, say): return _measured(d, net, dl, good, x, layer, device, say, _what(net, folder, part, names_by, x, crop, left + _lost(rows, good), good))
+    said = _what(net, folder, part, names_by, x, crop, left + _lost(rows, good), good)
+    with locked(d, say): return _measured(d, net, dl, layer, device, say, said)
 
 def _name(model, folder):
-    names = [o for o in Path(model).expanduser().resolve().parts[-3:] if not re.fullmatch(r'seed\d+|csg|std|export\.pkl', o)]
+    last = Path(model).expanduser().resolve().parts[-3:]
+    names = [o for o in last if not re.fullmatch(r'seed\d+|csg|std|export\.pkl', o)]
     return re.sub(r'[^\w.-]+', '-', f'{Path(names[-1]).stem if names else "network"}-{folder.resolve().stem}').strip('-.')
 
 def _lost(rows, good):
@@ -392,14 +430,16 @@ def _lost(rows, good):
 def _what(net, folder, part, names_by, x, crop, left, good):
     "What is measured, for the report"
     fit = 'by the export' if net.learn is not None else 'cut to the middle square' if crop else 'stretched to a square'
-    return net.origin | {'folder':folder.resolve().name, 'images':len(good), 'part of the folder':part, 'names of the classes from':names_by,
-        'images of':f'{x.shape[-2]} x {x.shape[-1]} pixels, {fit}', 'mean':net.mean, 'std':net.std,
-        'data SHA-256':tensors_sha256(dict(images=x, labels=torch.tensor([net.classes.index(c) for _,c,_ in good])))} | (
-        {'left out, not readable':f'{len(left)}: {listed(left, 20)}'} if left else {})
+    each = sorted(f'{sha256(f.read_bytes())} {c}' for f,c,_ in good)                # of files: networks may take them at other sizes
+    said = {'folder':folder.resolve().name, 'images':len(good), 'part of the folder':part,
+        'names of the classes from':names_by, 'images of':f'{x.shape[-2]} x {x.shape[-1]} pixels, {fit}',
+        'mean':net.mean, 'std':net.std, 'data SHA-256':sha256('\n'.join(each).encode())}
+    if left: said['left out, not readable'] = f'{len(left)}: {listed(left, 20)}'
+    return net.origin | said
 
-def _measured(d, net, dl, good, x, layer, device, say, said):
-    kw = dict(gate=net.gate, layer=layer, title=net.title, device=device)
-    o = CSGInterpretation.from_learner(net.learn, dl=dl, **kw) if net.learn is not None else CSGInterpretation.from_model(net.model, dl, **kw)
+def _measured(d, net, dl, layer, device, say, said):
+    make = CSGInterpretation.from_model if net.learn is None else CSGInterpretation.from_learner
+    o = make(net.learn or net.model, dl=dl, gate=net.gate, layer=layer, title=net.title, device=device)
     say(f'{o.K} filters of {o.acts.layer}: measuring')
     e = o.explain(0)
     own = e.owned
