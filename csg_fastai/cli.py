@@ -292,13 +292,13 @@ def csg_measure(
         print(measure_runs(run, what or 'all', _say(quiet)))
 
 # %% ../nbs/13_cli.ipynb #cli20007
-def _measure_photos(run, folder, mean, std, classes, device, quiet, **kwargs):
+def _measure_photos(run, folder, quiet, mean, std, classes, device, **kwargs):
     "Any network on a folder; prints its headlines"
     mean, std, device = _floats('mean', mean), _floats('std', std), _device(device)
     from csg_fastai.files import read_json
     from csg_fastai.evaluate import measure_folder
-    names = classes and [o.strip() for o in classes.split(',')]
-    page = measure_folder(run, folder, mean=mean, std=std, classes=names, device=device, say=_say(quiet) or (lambda s: None), **kwargs)
+    names, say = classes and [o.strip() for o in classes.split(',')], _say(quiet) or (lambda s: None)
+    page = measure_folder(run, folder, mean=mean, std=std, classes=names, device=device, say=say, **kwargs)
     for r in read_json(page.parent/'measured.json')['rows']:
         if r['what']: print(*_headline(r))
     print(f'report: {page}')
