@@ -45,7 +45,7 @@ def _recipe_of(name):
 
 def _check_name(name, p):
     "Refuse to ship weights under the name of a recipe that they were not made by"
-    if (q := _recipe_of(name)) is None or (q := q.of_seed(p.data_args.get('seed'))) == p: return
+    if (q := _recipe_of(name)) is None or p in (q, q.of_seed(p.data_args.get('seed'))): return
     a, b = dataclasses.asdict(p), dataclasses.asdict(q)
     diff = ', '.join(f'{k}={a[k]!r} instead of {b[k]!r}' for k in a if a[k] != b[k])
     raise ValueError(f'{name} is the name of weights trained by {q.name}, and these were not: {diff}')

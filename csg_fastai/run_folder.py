@@ -145,8 +145,9 @@ def preset_of(m):
     names = [o.name for o in dataclasses.fields(Preset)]
     lost = [o for o in names[:6] if o not in m['preset']] or [o for o in m['preset'] if o not in names]
     if lost: raise ValueError(f'{lost[0]!r} is no hyperparameter, or is missing')
-    d = {**DELAYED, **m['preset']}                      # before there was a choice, all were so, and of one split
-    if m['preset']['data'] in DRAWN: d['data_args'] = {'seed':0, **d.get('data_args', {})}
+    d = {**DELAYED, **m['preset']}                      # before there was a choice, all were so ...
+    if m['preset']['data'] in DRAWN and m.get('seed') and 'split' not in m.get('data', {}):
+        d['data_args'] = {'seed':0, **d.get('data_args', {})}          # ... and of one split
     p = Preset(**{k:tuple(v) if isinstance(v, list) else v for k,v in d.items()})
     return check_preset(dataclasses.replace(p, name=ALIASES.get(p.name, p.name)) if is_name(p.name) else p)
 

@@ -226,6 +226,7 @@ def _manifest(p, method, seed, learn):
     dls, on = learn.dls, running_on(learn.dls.device)
     data = dict(sha256=checksum(dls),
         n_train=len(dls.train_ds), n_test=len(dls.valid_ds), classes=[*map(str, dls.vocab)], **_pixels(dls))
+    if p.of_seed(seed) != p: data['split'] = seed               # drawn, and the recipe names none
     return dict(preset=_plain_json(p), method=method, seed=seed, processes=max(1, num_distrib()), data=data, **on,
                 started=now(), finished=None, seconds=None, files={}, parts=[dict(on, epoch=0)])
 
@@ -366,7 +367,7 @@ def train(
     cbs=None # more callbacks
 )->Learner: # trained
     "One training, kept in `folder`; a finished one is not trained again. `ValueError` if `folder` holds another run"
-    p, folder = preset(p).of_seed(seed), Path(folder)
+    p, folder = preset(p), Path(folder)
     if not or_none(is_number)(until): raise ValueError(f'until={until!r}: pass a time.time(), or None')
     for d in (folder, folder.parent):
         if d.is_symlink() and (d == folder or folder.name in METHODS):
