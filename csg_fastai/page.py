@@ -101,7 +101,7 @@ def caution(s): return el('p', s, class_='warn') if s else Markup()
 _DRAWN = 'div section button p b svg g path image text label input select output'.split()
 _SAID = ('class role type hidden tabindex viewBox width height x y d min step value transform preserveAspectRatio text-anchor '
          'aria-label aria-live').split()
-_ATTR = rf' (?:href="data:image/webp;base64,[\w+/=]*"|(?:{"|".join(_SAID)})(?:="[^"<>]*")?)'
+_ATTR = rf' (?:href="data:image/webp;base64,[\w+/=]*"|style="min-width:[\d.]+px"|(?:{"|".join(_SAID)})(?:="[^"<>]*")?)'
 _TAG = re.compile(rf'<(?:{"|".join(_DRAWN)})(?:{_ATTR})*/?>|</(?:{"|".join(_DRAWN)})>')
 _VIEW = re.compile('<script type="application/json">(.*?)</script>', re.S)
 
