@@ -16,7 +16,7 @@ from nb import cfg, copy, git, notebooks, root, snapshot
 from readme import command
 
 minutes = 90
-compares = '^(01b?|04[bcd]|09b|11a|12[ab]?|13)_'                     # notebooks that compare trainings or start commands
+compares = '^(01b?|04(b|ba|c|d)|09b|11a|12[a-e]?|13)_'                # notebooks that compare trainings or start commands
 proxies = {f'{k}_proxy':'http://127.0.0.1:9' for k in ('http', 'https', 'all', 'HTTP', 'HTTPS', 'ALL')}
 
 def sh(cmd, venv=None, cwd=root, **env):

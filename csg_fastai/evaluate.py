@@ -407,11 +407,12 @@ def measure_folder(
     "Any network on a folder of photographs: a page and tables"
     check_wholes(1, bs=bs, size=size or 1)
     folder = Path(folder).expanduser()
-    rows, part, left = _part(listed_images(folder), part, folder, bad)
-    vocab = sorted({c for _,c,_ in rows})
+    files = listed_images(folder)
+    vocab = sorted({c for _,c,_ in files})
     net = open_network(model, net, trust, len(classes or vocab))
     names_by = _settle(net, model, size, mean, std, classes, vocab)
-    _same_classes(net.classes, rows, model, folder)
+    _same_classes(net.classes, files, model, folder)
+    rows, part, left = _part(files, part, folder, bad)              # reads what may be damaged
     say(f'{len(rows)} images of {len(vocab)} classes ({part}): reading')
     dl, good, x = _photos(net, folder, rows, bad, crop, bs, device)
     d = Path(out) if out else Path('measured')/_name(model, folder)
