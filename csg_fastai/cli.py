@@ -51,6 +51,7 @@ def _plain_warnings(prog):
     if os.environ.get('CSG_DEBUG'): return
     import warnings
     warnings.formatwarning = lambda m, *a, **k: f'{prog}: {m}\n'
+    warnings.simplefilter('default', UserWarning)               # what is left out is said, whatever else is ignored
     for c in (FutureWarning, DeprecationWarning): warnings.simplefilter('ignore', c)
 
 def _lines(s, d):
