@@ -148,7 +148,8 @@ def csg_run(
     seeds:int=1, # pairs of trainings, each with a seed of its own
     seed0:int=0, # first seed
     out:str='runs', # folder of all runs
-    jobs:int=None, # trainings at once, each in a process of its own (default with --budget: 1 on a CPU, up to 8 on a GPU)
+    # trainings at once, each in a process of its own (default with --budget: 1 on a CPU, up to 8 on a GPU)
+    jobs:int=None,
     budget:float=None, # minutes in which all must be over; what is not finished goes on with --resume
     measure:str=None, # measure finished pairs too: all, or groups of measures, separated by commas
     resume:bool=False, # go on with a run that was stopped
@@ -235,7 +236,8 @@ def _check_network(run, folder, model, trust, part, bad, mean, std):
     if not os.path.exists(folder): raise FileNotFoundError(f'{folder}: no such folder or CSV')
     if os.path.isfile(run) and end not in _NETWORKS: raise ValueError(f'{run}: {kinds}')
     if end == '.pkl' and not trust:
-        raise ValueError(f'{run}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
+        raise ValueError(
+            f'{run}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
     if os.path.isfile(run) and end != '.pkl' and not model and not _named(run):
         raise ValueError(f'{run}: weights alone are no network: add --model timm:resnet18, resnet18 or another name')
     parts = 'test', 'valid', 'train', 'all'

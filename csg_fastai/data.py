@@ -151,7 +151,8 @@ def cifar10(
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
     xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check))
     if n_train is not None: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
-    if size < 32: xt,xv = (x.reshape(-1, 3, size, 32//size, size, 32//size).mean((3,5)).round().astype('uint8') for x in (xt,xv))
+    if size < 32: xt,xv = (x.reshape(-1, 3, size, 32//size, size, 32//size).mean((3,5)).round().astype('uint8')
+        for x in (xt,xv))
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
     return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad, flip=flip, device=device, **kwargs)
 

@@ -134,7 +134,8 @@ def _of_recipe(model, G, m, method=''):
 # %% ../nbs/12c_evaluate.ipynb #ad42bb7f
 def _from_export(f, trust):
     if not trust:
-        raise ValueError(f'{f}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
+        raise ValueError(
+            f'{f}: loading an exported Learner runs the code that is in it: add --trust if you know who made it, or pass weights and --model')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')                     # of running code, which --trust allows
@@ -187,7 +188,8 @@ def _part(rows, part, path, bad='skip'):
         _, good = read_each(files, read_image, bad)                    # those that csg_run splits
         y = [sorted({c for _,c,_ in rows}).index(rows[i][1]) for i in good]
         at = split_photos(path, y, [None]*len(y))[part == 'valid']
-        return [rows[good[i]] for i in at], f'{part} (seed 0)', [f.name for i,f in enumerate(files) if i not in set(good)]
+        return [rows[good[i]] for i in at], f'{part} (seed 0)', [f.name for i,f in enumerate(files)
+            if i not in set(good)]
     part = part or next(o for o in ('test','valid','train') if o in splits)
     if part != 'all' and part not in splits:
         raise ValueError(f'{path}: no {part} split here: there are {", ".join(sorted(set(splits)))}')
@@ -247,7 +249,8 @@ def _share(k, n): return k/n, *binomtest(k, n).proportion_ci(method='wilson')
 def _mean_share(r, n):
     "Mean of shares r of n each, with its 95 % interval"
     if not len(r): return math.nan, None, None
-    p = (r*n + 2)/(n + 4)                                       # as Agresti and Coull have it: none of a few is not never
+    # as Agresti and Coull have it: none of a few is not never
+    p = (r*n + 2)/(n + 4)
     m, d = r.mean().item(), 1.96*(p*(1-p)/(n+4)).sum().sqrt().item()/len(r)
     return m, max(0., m-d), min(1., m+d)
 
@@ -323,7 +326,8 @@ def _by_filter(o, own):
     "A row for each filter"
     M, usual = o.M, o.features.mean(0)
     whose = ['; '.join(v for v,k in zip(o.vocab, col) if k) for col in own.T]
-    return pd.DataFrame({'filter':range(o.K), 'belongs to':whose, 'tells most of':[o.vocab[c] for c in M.argmax(1)], 'nats':M.amax(1).tolist(), 'mean activation':usual.tolist()})
+    return pd.DataFrame({'filter':range(o.K), 'belongs to':whose, 'tells most of':[o.vocab[c] for c in M.argmax(1)],
+        'nats':M.amax(1).tolist(), 'mean activation':usual.tolist()})
 
 # %% ../nbs/12c_evaluate.ipynb #0d49bf80
 _SAID = ('The interval holds 95 %. Held against: what the number would be for a network that knows nothing, or with as many '
@@ -431,7 +435,8 @@ def _lost(rows, good):
 def _what(net, folder, part, names_by, x, crop, left, good):
     "What is measured, for the report"
     fit = 'by the export' if net.learn is not None else 'cut to the middle square' if crop else 'stretched to a square'
-    each = sorted(f'{sha256(f.read_bytes())} {c}' for f,c,_ in good)                # of files: networks may take them at other sizes
+    # of files: networks may take them at other sizes
+    each = sorted(f'{sha256(f.read_bytes())} {c}' for f,c,_ in good)
     said = {'folder':folder.resolve().name, 'images':len(good), 'part of the folder':part,
         'names of the classes from':names_by, 'images of':f'{x.shape[-2]} x {x.shape[-1]} pixels, {fit}',
         'mean':net.mean, 'std':net.std, 'data SHA-256':sha256('\n'.join(each).encode())}

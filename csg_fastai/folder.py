@@ -13,7 +13,8 @@ from fastai.vision.all import *
 from PIL import ImageOps
 from sklearn.model_selection import train_test_split
 from .checks import check_known, check_number, check_wholes
-from .data import class_files, class_folders, data_home, DATASETS, from_tensors, ImageError, read_image, read_mask
+from .data import (class_files, class_folders, data_home, DATASETS, from_tensors, ImageError,
+    read_image, read_mask)
 from .images import refuse
 
 # %% ../nbs/02d_folder.ipynb #cdcfaffc
@@ -30,7 +31,8 @@ def _in_folders(d):
         fs, ys, vocab = class_files(_classes_in(d) if there else d, help=_help)
         return [(f, vocab[y], None) for f,y in zip(fs, ys)]
     vocab, split = class_folders(_classes_in(d/'train')), {o:_SPLITS[o] if len(splits) > 1 else None for o in splits}
-    return [(f, vocab[y], split[o]) for o in splits for fs,ys,_ in [class_files(_classes_in(d/o), vocab, _help)] for f,y in zip(fs, ys)]
+    return [(f, vocab[y], split[o]) for o in splits for fs,ys,_ in [class_files(_classes_in(d/o), vocab, _help)]
+        for f,y in zip(fs, ys)]
 
 # %% ../nbs/02d_folder.ipynb #3edd5401
 _COLUMNS = dict(file='file filename fname path image',
@@ -106,7 +108,8 @@ def _mask_at(f, size, crop):
     "The mask of an image, uint8 [size,size]"
     if not (m := mask_of(f)).is_file(): refuse(m, 'the mask of an image is missing', 'mask/CLASS/ID.png for each img/CLASS/ID.*', 'Add it')
     im = Image.fromarray(read_mask(m).numpy())
-    if im.size != (s := read_image(f).size): raise ValueError(f'{m}: a mask of {im.size[0]} x {im.size[1]} pixels for a photograph of {s[0]} x {s[1]}')
+    if im.size != (s := read_image(f).size):
+        raise ValueError(f'{m}: a mask of {im.size[0]} x {im.size[1]} pixels for a photograph of {s[0]} x {s[1]}')
     return torch.from_numpy(np.array(_square(im, size, crop, Image.NEAREST)))
 
 def read_photos(

@@ -145,7 +145,8 @@ def telling_images(
     return [i for i in order[::-1] if not right[i]][:n] + list(seen.values())[:n]
 
 # %% ../nbs/11c_page.ipynb #1296a19a
-MOST_IMAGES, MOST_CLASSES = 20000, 10 # With more images nothing is explained, which takes more passes; sheets of so many classes
+# With more images nothing is explained, which takes more passes; sheets of so many classes
+MOST_IMAGES, MOST_CLASSES = 20000, 10
 
 def _why(o, max_mb):
     "Explanations of some images as tabs, with their words below"
@@ -164,7 +165,8 @@ def _filter_row(s, i, x=72):
 def _sheets(o):
     "A view of the classes' sheets: the filters that know most of a class, each with its strongest patches; None: no class has filters"
     every = [o.class_sheet(c, most=3) for c in range(min(o.C, MOST_CLASSES))]
-    draw = lambda s: svg(440, 104*len(s.filters), *[p for i in range(len(s.filters)) for p in _filter_row(s, i)], alt=f'patches of {o.vocab[s.c]}')
+    draw = lambda s: svg(440, 104*len(s.filters), *[p for i in range(len(s.filters)) for p in _filter_row(s, i)],
+        alt=f'patches of {o.vocab[s.c]}')
     name = lambda c: o.vocab[c] + f' (class {c})'*(o.vocab.count(o.vocab[c]) > 1)
     frames = {(name(s.c),):[f'<p>{escape(s._note)}</p>', *draw(s)] for s in every if s.filters}
     return Frames(frames, ['class'], title='what the filters of a class see') if frames else None

@@ -241,7 +241,8 @@ def energy_curve(
     rank:int=None # The largest r; None: d
 )->EnergyCurve:
     "`subspace_energy` at every rank"
-    G, (S,_), seen = check_owners(G, len(moments.n), len(moments.W)).cpu(), _about(moments, center), _chosen(moments, classes, rank)
+    G, (S,_), seen = check_owners(G, len(moments.n), len(moments.W)).cpu(), _about(moments, center), _chosen(moments,
+        classes, rank)
     d, at = len(moments.W[0]), seen.nonzero().flatten()
     if rank == 0: raise ValueError('rank=0: the curve starts at one direction')
     cum = lambda M: (unit_rows(moments.W)@leading_space(M, rank=d if rank is None else rank)).square().cumsum(1)

@@ -253,7 +253,8 @@ def _keep_views(learn, d, p):
     from csg_fastai.explore import report_twins
     try:
         atomic_write(make_folder(d/'figures')/'twins.html', report_twins(learn, d/'csg'))
-        o = make_interpretation(CSGInterpretation, learn, learn.model, learn.dls.valid, cached(d/'csg', learn), learn.csg, None, 'CSG')
+        o = make_interpretation(CSGInterpretation, learn, learn.model, learn.dls.valid, cached(d/'csg', learn),
+            learn.csg, None, 'CSG')
         if not p.balanced: o.once(('mi','label'), lambda: kept_mi(d/'csg').T.contiguous())
         keep_explained(o, d)
     except ValueError as e: warn(f'the report lacks views: {e}')
