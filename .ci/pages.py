@@ -77,7 +77,7 @@ def page(nb, css=''):
     bad += [f'a link within a link: take {o} out of its text' for o in re.findall(r'<a [^>]*>\[<code>(.*?)</code>\]\(', out)]   # nbdev's, in ours
     bad += [f'a text in one piece, whose line breaks Quarto takes out: {c["source"][:40]}' for c in nb['cells']
             if c['cell_type'] != 'code' and isinstance(c['source'], str) and '\n' in c['source']]
-    if len(out) > 3*MB: bad.append(f'a page of {len(out)/MB:.1f} MB, at most 3 MB')
+    if len(out) > 2*MB: bad.append(f'a page of {len(out)/MB:.1f} MB, at most 2 MB')
     return template.format(title=html.escape(fm.get('title', '')), css=css, body=out), bad
 
 def scan(p):

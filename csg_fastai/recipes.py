@@ -83,7 +83,7 @@ def _presets():
     delayed = Preset('cifar10-delayed', 'cifar10', 'resnet20', epochs=200, bs=256, lr=.1, wd=1e-4, **DELAYED)
     paper = new(delayed, 'cifar10', lambda2=1e-3, gate_lr=.1, **PAPER)
     yield from (paper, delayed, new(delayed, 'cifar10-ours', **OURS))
-    # a quarter of the pixels: 200 epochs on one core in two hours
+    # a quarter of the pixels: made for a processor
     half = dict(data_args=dict(size=16, pad=2), precision='bfloat16')
     yield from (new(paper, 'cifar10-16', **half), new(delayed, 'cifar10-16-ours', **half, **OURS))
     yield new(paper, 'cifar10-2in3', n_csg=2)
