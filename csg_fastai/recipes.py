@@ -86,6 +86,9 @@ def _presets():
     # a quarter of the pixels: made for a processor
     half = dict(data_args=dict(size=16, pad=2), precision='bfloat16')
     yield from (new(paper, 'cifar10-16', **half), new(delayed, 'cifar10-16-ours', **half, **OURS))
+    brief = new(delayed, 'cifar10-16-24', epochs=24, sched='one_cycle', wd=5e-4, **{**half, **PAPER, 'data_args':dict(size=16, pad=2, n_train=25000)})
+    yield from (brief, new(brief, 'cifar10-16-24-ours', **OURS), new(brief, 'cifar10-16-24-fixed', fixed=(6,4)))
+    yield new(brief, 'cifar10-16-24-fixed-joint', fixed=(6,4), lr=.03, **joint)
     yield new(paper, 'cifar10-2in3', n_csg=2)
     yield new(paper, 'cifar10-joint', lr=.03, **joint)
     for n in (50, 101): yield new(paper, f'cifar10-resnet{n}', model=f'resnet{n}_cifar')
@@ -105,6 +108,8 @@ def _presets():
     yield from (voc, new(voc, 'voc-1in3', n_csg=1))
     scratch = Preset('voc-scratch', model='resnet18', epochs=150, lr=1e-3, **wide, **one_cycle)
     yield from (scratch, new(scratch, 'voc-scratch-ours', **OURS))
+    small = new(scratch, 'voc-64', epochs=30, warmup=5, n_csg=1, precision='bfloat16', data_args=dict(size=64, pad=8))
+    yield from (small, new(small, 'voc-64-ours', **OURS))
     yield new(scratch, 'voc-scratch-30', epochs=30, warmup=5, n_csg=1, precision='bfloat16', **DELAYED)
     yield Preset('imagenet', 'imagenet', 'resnet18', 120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True, **PAPER)
 
