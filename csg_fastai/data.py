@@ -90,6 +90,10 @@ def _decode(f, size, help):
 def _read_split(fs, ys, size, help):
     return np.stack([_decode(f, size, help) for f in fs]).transpose(0,3,1,2), np.array(ys)
 
+def _averaged(x, n):
+    "Images uint8 [N,3,H,W] by means of squares of `n` pixels, rounded"
+    return x.reshape(*x.shape[:2], x.shape[2]//n, n, x.shape[3]//n, n).mean((3,5)).round().astype('uint8')
+
 # %% ../nbs/02c_data.ipynb #bbe5ef89
 def _files_key(files):
     "SHA-256 of what the system says of files: a file that was replaced has another time of its last change"
@@ -151,8 +155,7 @@ def cifar10(
     d = _folder(path, ('cifar-10-batches-py','cifar10'), _cifar_help)
     xt,yt,xv,yv = (_cifar_folder(d) if (d/'train').is_dir() or d.name=='cifar10' else _cifar_batches(d, check))
     if n_train is not None: i = stratified(yt, n_train, seed); xt,yt = xt[i],yt[i]
-    if size < 32: xt,xv = (x.reshape(-1, 3, size, 32//size, size, 32//size).mean((3,5)).round().astype('uint8')
-        for x in (xt,xv))
+    if size < 32: xt,xv = _averaged(xt, 32//size), _averaged(xv, 32//size)
     kwargs = merge(dict(zip(('mean','std'), CIFAR_STATS)), kwargs)
     return from_tensors(xt, yt, xv, yv, CIFAR_VOCAB, bs=bs, pad=pad, flip=flip, device=device, **kwargs)
 
@@ -177,6 +180,7 @@ def voc(
     path=None, # `voc_animals` or the folder that holds it; default `data_home()`
     bs:int=32, # Images in a batch
     size:int=128, # Side of the stored images, pixels
+    shrink:int=1, # 1, 2 or 4: means of squares of so many pixels, rounded; of masks one pixel each
     classes:list=None, # Default: those of the six that are there
     pad:int=16, # Zero padding of the random crop, pixels
     flip:bool=True, # Mirror half of the training images
@@ -184,12 +188,14 @@ def voc(
     **kwargs # For `from_tensors`
 )->DataLoaders: # Loaders with `.masks`: uint8 [N,H,W], 0/128/255; `.boxes`: of 255
     "Animal crops in memory with ImageNet's mean and std, and their masks; `valid` is the test split"
+    if shrink not in (1, 2, 4) or size % shrink: raise ValueError(f'shrink={shrink!r}: pass 1, 2 or 4, a divisor of the side of {size} pixels')
     d = _folder(path, ('voc_animals',), _voc_help)
     classes = classes or [c for c in VOC_VOCAB if (d/'train'/'img'/c).is_dir()]
     if not classes: refuse(d, 'no class folders under train/img', *_voc_help)
     files = [class_files(d/s/'img', classes, _voc_help)[:2] for s in ('train','test')]
     sets = [_read_split(*o, size, _voc_help) for o in files]
     masks = [_read_masks(fs, d/s, size) for s,(fs,_) in zip(('train','test'), files)]
+    if shrink > 1: sets, masks = [(_averaged(x, shrink), y) for x,y in sets], [m[:,::shrink,::shrink].contiguous() for m in masks]
     boxes = [mask_boxes(m==255) for m in masks]
     kwargs = merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
     return from_tensors(*sets[0], *sets[1], classes, bs=bs,

@@ -108,7 +108,7 @@ def _presets():
     yield from (voc, new(voc, 'voc-1in3', n_csg=1))
     scratch = Preset('voc-scratch', model='resnet18', epochs=150, lr=1e-3, **wide, **one_cycle)
     yield from (scratch, new(scratch, 'voc-scratch-ours', **OURS))
-    small = new(scratch, 'voc-64', epochs=30, warmup=5, n_csg=1, precision='bfloat16', data_args=dict(size=64, pad=8))
+    small = new(scratch, 'voc-64', epochs=30, warmup=5, n_csg=1, precision='bfloat16', data_args=dict(shrink=2, pad=8))
     yield from (small, new(small, 'voc-64-ours', **OURS))
     yield new(scratch, 'voc-scratch-30', epochs=30, warmup=5, n_csg=1, precision='bfloat16', **DELAYED)
     yield Preset('imagenet', 'imagenet', 'resnet18', 120, bs=64, lr=.1, wd=1e-4, density=.1, balanced=True, **PAPER)
@@ -162,7 +162,7 @@ def data_tests()->dict: # data set -> its arguments -> test
         digits=drawn,
         canvases=dict(drawn, n=many, digit=side, objects=whole_from(1, 9), distractors=is_flag),
         cifar10=dict(tensors, size=(16,8,32).count, n_train=or_none(many), seed=is_seed),
-        voc=dict(tensors, size=side, classes=or_none(all_are(is_name))),
+        voc=dict(tensors, size=side, shrink=(1,2,4).count, classes=or_none(all_are(is_name))),
         folder=dict(tensors, pad=or_none(whole_from(0, 4096)), size=side, seed=is_seed, share=is_share,
                     bad=lambda v: v in ('skip','refuse')),
         imagenet=dict(size=side, num_workers=or_none(whole_from(0, 256))))
