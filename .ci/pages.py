@@ -8,7 +8,7 @@
 Without a browser: links and anchors resolve as Quarto resolves them; outputs hold no error, no path of one machine, at most 2 MB; options
 of cells are YAML; code fits the column; figures have words; equations become MathML; titles differ, and nothing is lost beside one. In
 Chromium, wide and narrow: no script error, no request that leaves the site, no page that scrolls sideways; every interactive fragment
-answers a click and the arrow keys.
+answers a click and the arrow keys. axe-core finds nothing serious in pages of each kind, light and dark: contrast, names of controls.
 """
 import argparse, html, json, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
@@ -63,8 +63,9 @@ def shown(x, opts):
     if k != 'text/markdown': s = fenced(s, '{=html}')
     return s if opts.get('output') == 'asis' else f'::: {{.cell-output .cell-output-display}}\n{s}\n:::'
 
-template = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><style>
-body {{ max-width: 900px; margin: auto; font: 17px/1.5 sans-serif; }} pre.python {{ white-space: pre-wrap; }} {css}
+template = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · csg_fastai</title><style>
+body {{ max-width: 900px; margin: auto; font: 17px/1.5 sans-serif; }} pre.python {{ white-space: pre-wrap; }}
+body.quarto-dark {{ background: #222; color: #dee2e6; }} {css}
 </style></head><body class="quarto-light"><main class="content"><h1>{title}</h1>{body}</main></body></html>'''
 
 def page(nb, css=''):
@@ -164,6 +165,17 @@ def silent(box):
             if box.evaluate(js_state) != before: left.remove(what)
     return left
 
+judged = re.compile(r'(\d+|index|entanglement|callback|explore|report|explain|localization|ledger|frontier|measures|glossary|your_model|api)\.html$')
+
+def unreadable(tab):
+    "What axe-core finds serious in a page, light and dark: contrast, controls and pictures without a name"
+    from axe_playwright_python.sync_playwright import Axe
+    for theme in ('light', 'dark'):
+        if theme == 'dark': tab.evaluate("() => (document.querySelector('.quarto-color-scheme-toggle') ?? {click: () => document.body.className = 'quarto-dark'}).click()")
+        for v in Axe().run(tab).response['violations']:
+            if v['impact'] in ('serious', 'critical'):
+                yield f'{theme}: {v["id"]}, {len(v["nodes"])} times: {v["nodes"][0]["target"][-1]} {v["nodes"][0]["html"][:60]}'
+
 def browse(d, files, shots=None):
     "[(page, fault)] of pages below `d` in a browser, and how many fragments are interactive; pictures into `shots`"
     from playwright.sync_api import sync_playwright
@@ -191,12 +203,14 @@ def browse(d, files, shots=None):
                 for i,x in enumerate(boxes):
                     for o in silent(x): note(f'interactive fragment {i} does not answer {o}')
                 n += len(boxes)
+                if not phone and judged.search(now):
+                    for o in unreadable(tab): note(o)
         b.close()
     return [*bad], n
 
 # --- the check checked
 
-good = '''<div><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="x"><input type="range" max="3" value="0"><p>0</p><script>
+good = '''<div><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="x"><input type="range" aria-label="x" max="3" value="0"><p>0</p><script>
 (() => { const d = document.currentScript.parentElement, r = d.querySelector('input');
 r.addEventListener('input', () => d.querySelector('p').textContent = r.value); })()</script></div>'''
 fragments = {  # and what must be said of each
@@ -206,7 +220,8 @@ fragments = {  # and what must be said of each
     good.replace('addEventListener', 'dispatchEvent && void '): 'not answer a click',
     good + '<script src="https://example.com/x.js"></script>': 'asks for https://example.com/x.js',
     good.replace('const d', "fetch('https://example.com/y').catch(() => 0); const d"): 'asks for https://example.com/y',
-    '</div><p style="width:1500px">a wide paragraph</p><div>': 'scrolls sideways'}
+    '</div><p style="width:1500px">a wide paragraph</p><div>': 'scrolls sideways', '<p style="color:#888">grey words</p>': 'light: color-contrast',
+    '<p style="color:#555">grey words</p>': 'dark: color-contrast', '<button></button>': 'button-name'}
 
 def code(s, **out): return dict(cells=[dict(cell_type='code', source=s, outputs=[{'output_type':'display_data', **out}]*bool(out))])
 def md(s): return dict(cells=[dict(cell_type='markdown', source=s.splitlines(True))])
