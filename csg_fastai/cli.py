@@ -276,7 +276,7 @@ def csg_measure(
     quiet:bool=False # no progress
 ):
     "Measure finished pairs from their kept weights, or any network on a folder of photographs"
-    with plain_errors('csg_measure'):
+    with plain_errors('csg_measure', 'say the same again (of a run folder, groups that were measured are kept)'):
         _plain_warnings('csg_measure')
         _at_least(1, threads=threads, size=size, bs=bs)
         mine = dict(model=model, trust=trust, size=size, mean=mean, std=std, crop=crop, classes=classes,
@@ -320,7 +320,7 @@ def csg_report(
     out:str=None # folder for the page with several side by side (default: compare)
 ):
     "Make the pages of a run again from what is in its folder, or put several side by side"
-    with plain_errors('csg_report'):
+    with plain_errors('csg_report', 'say the same again'):
         _plain_warnings('csg_report')
         for o in (run, *(others or ())): _folder(o)
         if not others and out: raise ValueError('--out is for several folders side by side: csg_report A B')

@@ -28,11 +28,12 @@ def in_one_line(e):
 # %% ../nbs/00f_errors.ipynb #5c98ae13
 @contextmanager
 def plain_errors(
-    prog:str # Name of the command
+    prog:str, # Name of the command
+    stopped:str='add --resume to go on from the last epoch' # What Ctrl-C says after *stopped*
 ):
     "Turn an exception into one line on stderr and exit status 1 (130 for Ctrl-C)"
     try: yield
     except (Exception, KeyboardInterrupt) as e:
         if os.environ.get('CSG_DEBUG'): raise
-        print(f'{prog}: {in_one_line(e)}', file=sys.stderr)
+        print(f'{prog}: {f"stopped; {stopped}" if isinstance(e, KeyboardInterrupt) else in_one_line(e)}', file=sys.stderr)
         raise SystemExit(130 if isinstance(e, KeyboardInterrupt) else 1) from None
