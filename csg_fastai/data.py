@@ -195,7 +195,9 @@ def voc(
     files = [class_files(d/s/'img', classes, _voc_help)[:2] for s in ('train','test')]
     sets = [_read_split(*o, size, _voc_help) for o in files]
     masks = [_read_masks(fs, d/s, size) for s,(fs,_) in zip(('train','test'), files)]
-    if shrink > 1: sets, masks = [(_averaged(x, shrink), y) for x,y in sets], [m[:,::shrink,::shrink].contiguous() for m in masks]
+    if shrink > 1:
+        sets = [(_averaged(x, shrink), y) for x,y in sets]
+        masks = [m[:,::shrink,::shrink].contiguous() for m in masks]
     boxes = [mask_boxes(m==255) for m in masks]
     kwargs = merge(dict(zip(('mean','std'), imagenet_stats)), kwargs)
     return from_tensors(*sets[0], *sets[1], classes, bs=bs,
