@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'Activations', 'collect', 'as_picture', 'read_activations',
 
 # %% ../nbs/05a_activations.ipynb #3ba5e1e0
 import json, matplotlib.pyplot as plt, pandas as pd, torch
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fastai.basics import *
@@ -17,23 +17,10 @@ from torch import nn, Tensor
 from .checks import check_known, check_wholes, class_means, class_numbers
 from .files import atomic_write, sha256, tensors_sha256
 from .gate import filter_order
-from .passes import class_names, default_dl, fit_labels, images_at, n_images, pool_maps, sweep_maps
+from .passes import class_names, default_dl, finite_means, fit_labels, images_at, pool_maps, sweep_maps
 from .place import Place
 from .measure import Measure
 from .origin import versions
-from .passes import finite_means
-
-# %% ../nbs/05a_activations.ipynb #d4e61a25
-class _Rows:
-    "Rows that come batch by batch, in one tensor made for `n` of them"
-    def __init__(self, n=None): self.cap,self.n,self.buf = n or 0,0,None
-    def all(self): return self.buf if self.n == len(self.buf) else self.buf[:self.n].clone()
-    def add(self, x):
-        x,end = x.detach().cpu(),self.n+len(x)
-        if self.buf is None: self.buf = x.new_empty((max(self.cap, len(x)), *x.shape[1:]))
-        while end > len(self.buf): self.buf = torch.cat([self.buf, torch.empty_like(self.buf)])
-        self.buf[self.n:end] = x
-        self.n = end
 
 # %% ../nbs/05a_activations.ipynb #b10af1a5
 class _Top:
@@ -61,28 +48,17 @@ class Activations(Measure):
     top_values:Tensor=None # Their values [K,t]
     place:Place=None # Where the map is
     by:str='mean' # What an image's value is in `top_values`: its map's 'mean' or 'max'
-
-# %% ../nbs/05a_activations.ipynb #a5303dff
-@patch(as_prop=True)
-def N(self:Activations):
-    "Number of images"
-    return len(self.features)
-@patch(as_prop=True)
-def K(self:Activations):
-    "Number of filters"
-    return self.features.shape[1]
-@patch(as_prop=True)
-def C(self:Activations):
-    "Number of classes"
-    return self.logits.shape[1]
-@patch(as_prop=True)
-def preds(self:Activations):
-    "Class numbers [N]; with marks as labels, marks [N,C] where the score is above 0"
-    return self.logits.argmax(1) if self.labels.ndim==1 else (self.logits > 0).float()
-@patch(as_prop=True)
-def accuracy(self:Activations):
-    "Share of right predictions (with marks: of right marks)"
-    return (self.preds == self.labels).float().mean().item()
+    N = property(lambda self: len(self.features), doc='Number of images')
+    K = property(lambda self: self.features.shape[1], doc='Number of filters')
+    C = property(lambda self: self.logits.shape[1], doc='Number of classes')
+    @property
+    def preds(self):
+        "Class numbers [N]; with marks as labels, marks [N,C] where the score is above 0"
+        return self.logits.argmax(1) if self.labels.ndim==1 else (self.logits > 0).float()
+    @property
+    def accuracy(self):
+        "Share of right predictions (with marks: of right marks)"
+        return (self.preds == self.labels).float().mean().item()
 
 # %% ../nbs/05a_activations.ipynb #4704c8e2
 @patch
@@ -96,7 +72,6 @@ def to_df(self:Activations)->pd.DataFrame:
     cols = dict(images=n.tolist(), accuracy=(hits/n).tolist())
     return pd.DataFrame({'class':self.vocab, **cols, 'strongest filter':pd.Series(best, dtype=object)})
 
-# %% ../nbs/05a_activations.ipynb #c24f94a4
 @patch
 def plot(self:Activations, ax=None, order=None, **kw):
     "Mean feature of each filter on each class [C,K]; `order` [K] arranges the filters"
@@ -112,29 +87,29 @@ def plot(self:Activations, ax=None, order=None, **kw):
 # %% ../nbs/05a_activations.ipynb #19b87cf0
 class _Collector:
     "Pools and ranks what `sweep_maps` hands out"
-    def __init__(self, n, top, by):
-        self.feats,self.outs,self.ys = _Rows(n),_Rows(n),_Rows(n)
-        self.top,self.n,self.by = _Top(top),n,by
-        self.every,self.runs,self.sizes = {},Counter(),set()
+    def __init__(self, top, by):
+        self.feats,self.outs,self.ys,self.n,self.top,self.by = [],[],[],0,_Top(top),by
+        self.every,self.runs,self.sizes = defaultdict(list),Counter(),set()
     def on_map(self, m):
-        f,start = finite_means(pool_maps(m), self.feats.n),self.feats.n
-        self.top.add(f if self.by=='mean' else m.flatten(2).amax(2).float(), start)
-        self.feats.add(f); self.sizes.add(tuple(m.shape[2:]))
+        f = finite_means(pool_maps(m), self.n)
+        self.top.add(f if self.by=='mean' else m.flatten(2).amax(2).float(), self.n)
+        self.feats.append(f.detach().cpu())
+        self.sizes.add(tuple(m.shape[2:]))
+        self.n += len(m)
     def on_batch(self, out, y):
         y = fit_labels(out, y)
-        if not out.isfinite().all(): raise ValueError(f'class scores from image {self.outs.n} on hold NaN or infinity')
-        self.outs.add(out.float()); self.ys.add(y); self.runs.clear()
-
-# %% ../nbs/05a_activations.ipynb #53a5c6f2
-@patch
-def hook_convs(self:_Collector, model):
-    "Hooks that pool the output of every `nn.Conv2d` of `model`"
-    def tap(name, o):
-        self.runs[name] += 1
-        key = name if self.runs[name]==1 else f'{name}#{self.runs[name]}'
-        self.every.setdefault(key, _Rows(self.n)).add(pool_maps(o))
-    hook = lambda n,m: m.register_forward_hook(lambda m,a,o: tap(n, o))
-    return [hook(n, m) for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
+        if not out.isfinite().all(): raise ValueError(f'class scores from image {self.n-len(out)} on hold NaN or infinity')
+        self.outs.append(out.detach().float().cpu())
+        self.ys.append(y.cpu())
+        self.runs.clear()
+    def hook_convs(self, model):
+        "Hooks that pool the output of every `nn.Conv2d` of `model`"
+        def tap(name, o):
+            self.runs[name] += 1
+            key = name if self.runs[name]==1 else f'{name}#{self.runs[name]}'
+            self.every[key].append(pool_maps(o).detach().cpu())
+        hook = lambda n,m: m.register_forward_hook(lambda m,a,o: tap(n, o))
+        return [hook(n, m) for n,m in model.named_modules() if isinstance(m, nn.Conv2d)]
 
 # %% ../nbs/05a_activations.ipynb #5c22112d
 def collect(
@@ -150,11 +125,12 @@ def collect(
     "One pass over `dl` on the plain path, in evaluation mode; model and loader are left as they were"
     check_wholes(0, top=top); check_known(by, ('mean','max'), 'by')
     dl = default_dl(learn, dl)
-    c = _Collector(n_images(dl), top, by)
+    c = _Collector(top, by)
     p = sweep_maps(learn, dl, c.on_map, c.on_batch, layer, c.hook_convs if every else lambda m: [], device, bar)
-    return Activations(c.feats.all(), c.outs.all(), c.ys.all(), class_names(learn, dl, c.outs.buf.shape[1]), p.name,
-        c.sizes.pop() if len(c.sizes)==1 else None, {k:v.all() for k,v in c.every.items()},
-        c.top.rows.cpu(), c.top.vals.cpu(), p, by)
+    feats,outs,ys = map(torch.cat, (c.feats, c.outs, c.ys))
+    every,size = {k:torch.cat(v) for k,v in c.every.items()},c.sizes.pop() if len(c.sizes)==1 else None
+    top = c.top.rows.cpu(),c.top.vals.cpu()
+    return Activations(feats, outs, ys, class_names(learn, dl, outs.shape[1]), p.name, size, every, *top, p, by)
 
 # %% ../nbs/05a_activations.ipynb #2a9d92f9
 def as_picture(x):
@@ -162,7 +138,6 @@ def as_picture(x):
     x = (x - x.min()) / (x.max() - x.min()).clamp_min(1e-12)
     return x.permute(1,2,0) if len(x)==3 else x.mean(0)
 
-# %% ../nbs/05a_activations.ipynb #7ad94c0a
 @patch
 def show_top(self:Activations,
     dl, # The loader that was collected from
@@ -189,15 +164,14 @@ _FIELDS = 'features logits labels top_images top_values'.split()
 def _seal(ts, head):
     "SHA-256 of a file's tensors and header; of the first format's, of the tensors alone"
     if head.get('format') == 1: return tensors_sha256(ts)
-    text = json.dumps({k:v for k,v in head.items() if k != 'sha256'}, sort_keys=True)
-    return sha256((tensors_sha256(ts) + text).encode())
+    head = json.dumps({k:v for k,v in head.items() if k != 'sha256'}, sort_keys=True)
+    return sha256((tensors_sha256(ts) + head).encode())
 
 def _packed(ts, head):
     "The content of a file: tensors and sealed header"
-    head = dict(head, sha256=_seal(ts, head))
-    return to_safetensors({k:v.contiguous() for k,v in ts.items()}, {'activations':json.dumps(head)})
+    head = json.dumps(dict(head, sha256=_seal(ts, head)))
+    return to_safetensors({k:v.contiguous() for k,v in ts.items()}, dict(activations=head))
 
-# %% ../nbs/05a_activations.ipynb #dd61e807
 @patch
 def save(self:Activations,
     file, # Name of a .safetensors file
@@ -206,24 +180,22 @@ def save(self:Activations,
     "Write everything to one file, whole or not at all; `OSError` in one line where that can't be done"
     file,ts = Path(file),{k:getattr(self, k) for k in _FIELDS if getattr(self, k) is not None}
     ts |= {f'every/{k}':v for k,v in self.every.items()}
-    head = {k:getattr(self, k)
-        for k in ('vocab','layer','size','by')} | dict(place=asdict(self.place) if self.place else None)
-    head = json.loads(json.dumps(dict(head, format=FORMAT, key=key, versions=versions())))
+    head = dict(vocab=self.vocab, layer=self.layer, size=self.size, by=self.by, place=self.place and asdict(self.place))
+    head = json.loads(json.dumps(head | dict(format=FORMAT, key=key, versions=versions())))
     with suppress(OSError): file.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(file, _packed(ts, head))
     return file
 
-# %% ../nbs/05a_activations.ipynb #de94c9ef
 def read_activations(file):
     "Tensors and header of a file, or a `ValueError` that names it"
+    why = "its content doesn't fit its checksum"
     try:
         with safe_open(file, 'pt') as f:
-            ts,head = ({k:f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['activations']))
-        good = head.get('sha256') == _seal(ts, head)
+            ts,head = {k:f.get_tensor(k) for k in f.keys()},json.loads(f.metadata()['activations'])
+        if head.get('sha256') == _seal(ts, head): return ts,head
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as e:
-        raise ValueError(f'{file}: damaged, or not a file of activations ({type(e).__name__}): collect again') from None
-    if not good: raise ValueError(f"{file}: damaged, its content doesn't fit its checksum: collect again")
-    return ts,head
+        why = f'or not a file of activations ({type(e).__name__})'
+    raise ValueError(f'{file}: damaged, {why}: collect again')
 
 # %% ../nbs/05a_activations.ipynb #9152f049
 @patch(cls_method=True)

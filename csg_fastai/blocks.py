@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from matplotlib.patches import Rectangle
 from torch import Tensor
-from .checks import check_features, check_gate, check_number, check_whole, class_means
+from .checks import check_features, check_gate, check_number, check_vocab, check_whole, class_means
 from .correlation import c_ic, check_corr, filter_cosine, filter_rows, group_overlap, off_diagonal, r_s
 from .correlation import random_mean, random_share, top_filters
 from .gate import plain
 from .measure import Measure
-from .checks import check_vocab
 
 # %% ../nbs/08a_blocks.ipynb #ba1d8212
 def check_owners(G, C=None, K=None):
@@ -28,14 +27,18 @@ def check_owners(G, C=None, K=None):
         lambda o: -1e-4 <= o[0] and o[1] <= 1+1e-4, 'pass a gate with numbers in [0,1]')
     return G
 
-def own_filters(
-    G:Tensor # Gate [C,K]
-)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
-    "Filters that a class has to itself (App. E)"
+def own_filters(G:Tensor)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
+    "Filters that a class has to itself, by the gate [C,K] (App. E)"
     opened = check_owners(G) > .5
     return opened & (opened.sum(0)==1)
 
-# %% ../nbs/08a_blocks.ipynb #1e321ed1
+def _bars(ax, names, counts, n_classes, **kw):
+    ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
+    ax.bar(range(len(names)), counts, color=['C0']*n_classes + ['0.6'], **kw)
+    ax.set_xticks(range(len(names)), map(plain, names))
+    ax.set(xlabel='class', ylabel='filters')
+    return ax
+
 @dataclass
 class Monopoly(Measure):
     "How the filters are divided among the classes (App. E)"
@@ -47,8 +50,11 @@ class Monopoly(Measure):
         names = self.classes or range(len(self.own))
         rows = [*zip(map(str, names), self.own.tolist()), ('shared', self.shared), ('open for none', self.closed)]
         return pd.DataFrame(rows, columns=['class','filters'])
+    def plot(self, ax=None):
+        "Bars: filters of each class, and the shared ones"
+        d = self.to_df()[:-1]
+        return _bars(ax, d['class'], d['filters'], len(self.own))
 
-# %% ../nbs/08a_blocks.ipynb #e032bb86
 def monopoly(
     G:Tensor, # Gate [C,K]
     classes=None # C names
@@ -56,20 +62,6 @@ def monopoly(
     "How many filters each class monopolises and how many are shared (App. E)"
     own,n = own_filters(G).sum(1),(check_owners(G) > .5).sum(0)
     return Monopoly(own, int((n>1).sum()), int((n==0).sum()), check_vocab(classes, len(G)))
-
-# %% ../nbs/08a_blocks.ipynb #f5005a85
-def _bars(ax, names, counts, n_classes, **kw):
-    ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
-    ax.bar(range(len(names)), counts, color=['C0']*n_classes + ['0.6'], **kw)
-    ax.set_xticks(range(len(names)), map(plain, names))
-    ax.set(xlabel='class', ylabel='filters')
-    return ax
-
-@patch
-def plot(self:Monopoly, ax=None):
-    "Bars: filters of each class, and the shared ones"
-    d = self.to_df()[:-1]
-    return _bars(ax, d['class'], d['filters'], len(self.own))
 
 # %% ../nbs/08a_blocks.ipynb #711c80a7
 @dataclass
@@ -88,27 +80,22 @@ class MonopolyTable(Measure):
         cols = [*self.own.T.double(), self.own.flatten().double(), self.shared.double()]
         stat = lambda v: (v.mean().item(), v.std().item() if len(v)>1 else math.nan, int(v.min()), int(v.max()))
         return pd.DataFrame([(n, *stat(v)) for n,v in zip(names, cols)], columns='class mean sd min max'.split())
+    def plot(self, ax=None):
+        "Mean filters of each class and shared ones, with the standard deviation"
+        d = self.to_df(); d = d[d['class']!='a class']
+        return _bars(ax, d['class'], d['mean'], len(d)-1, yerr=d['sd'].fillna(0), error_kw=dict(lw=1))
 
-# %% ../nbs/08a_blocks.ipynb #746e8e80
 def monopoly_table(
     Gs:list, # Gates [C,K] of several trainings, all of one size
     classes=None # C names
 )->MonopolyTable: # A class's sd over one gate is blank
     "Counts of `monopoly` over many gates"
     Gs = [check_owners(G) for G in Gs]
-    if not Gs: raise ValueError('no gates: pass a list of at least one')
     sizes = sorted({tuple(G.shape) for G in Gs})
-    if len(sizes) > 1: raise ValueError(f'gates of different sizes {sizes}: count them apart')
+    if len(sizes) != 1: raise ValueError(f'gates of {len(sizes)} different sizes {sizes}: pass at least one gate, all of one size')
     ms = [monopoly(G) for G in Gs]
     own, shared = torch.stack([m.own for m in ms]), torch.tensor([m.shared for m in ms])
     return MonopolyTable(own, shared, Gs[0].shape[1], check_vocab(classes, len(Gs[0])))
-
-# %% ../nbs/08a_blocks.ipynb #5b82825e
-@patch
-def plot(self:MonopolyTable, ax=None):
-    "Mean filters of each class and shared ones, with the standard deviation"
-    d = self.to_df(); d = d[d['class']!='a class']
-    return _bars(ax, d['class'], d['mean'], len(d)-1, yerr=d['sd'].fillna(0), error_kw=dict(lw=1))
 
 # %% ../nbs/08a_blocks.ipynb #8bb447c6
 def activation_gate(
@@ -139,7 +126,6 @@ def _within_between(corr, owner):
 
 def _score(w, b): return (w-b)/(w+b) if w+b else 0.
 
-# %% ../nbs/08a_blocks.ipynb #528cc5d3
 @dataclass
 class BlockScore(Measure):
     "How far correlations fall into blocks"
@@ -157,6 +143,13 @@ class BlockScore(Measure):
         rows = [('within classes', self.within), ('between classes', self.between), ('block score', self.score),
             ('random owners, 95 %', np.quantile(self.null, .95) if len(self.null) else math.nan), ('p', self.p)]
         return pd.DataFrame(rows, columns=['measure','value'])
+    def plot(self, ax=None):
+        "The score among those of random owners"
+        ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
+        ax.hist(self.null, bins=30, color='0.7', label='random owners')
+        ax.axvline(self.score, color='C3', label='these owners')
+        ax.set(xlabel='block score', ylabel='times'); ax.legend(fontsize=8)
+        return ax
 
 # %% ../nbs/08a_blocks.ipynb #0b09b867
 def block_score(
@@ -175,16 +168,6 @@ def block_score(
     mix = lambda: owner[torch.randperm(len(owner), generator=g).to(owner.device)]
     return BlockScore(w, b, np.array([_score(*_within_between(sub, mix())) for _ in range(n_perm)]))
 
-# %% ../nbs/08a_blocks.ipynb #6182bd3b
-@patch
-def plot(self:BlockScore, ax=None):
-    "The score among those of random owners"
-    ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
-    ax.hist(self.null, bins=30, color='0.7', label='random owners')
-    ax.axvline(self.score, color='C3', label='these owners')
-    ax.set(xlabel='block score', ylabel='times'); ax.legend(fontsize=8)
-    return ax
-
 # %% ../nbs/08a_blocks.ipynb #d9f0322a
 @dataclass
 class FilterCorrelation(Measure):
@@ -202,27 +185,21 @@ class FilterCorrelation(Measure):
     def c_ic(self)->float: return c_ic(self.corr, self.groups)
     @property
     def overlap(self)->float: return group_overlap(self.groups)
+    def to_df(self):
+        "Measures and what unrelated filters would give"
+        b, size, blank = self.blocks, random_mean(self.d), math.nan
+        unrelated,hits = 0. if self.signed else size,(blank, blank)
+        own,A = own_filters(self.G).to(self.groups.device),self.groups
+        if self.gated and A.any() and own.any():               # of all filters: what a random A_c has
+            hits = (A & own).sum().item()/A.sum().item(),own.float().mean().item()
+        rows = [('mean correlation', off_diagonal(self.corr).mean().item(), unrelated),
+            ('r_0.1', self.r_01, float(random_share(self.d, .1, self.signed))), ('C_IC', self.c_ic, unrelated),
+            ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank),
+            ('overlap of A_c', self.overlap, 1/len(self.corr)), ('own filters in A_c', *hits),
+            ('within classes', b.within, size),
+            ('between classes', b.between, size), ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
+        return pd.DataFrame(rows, columns=['measure','value','random'])
 
-# %% ../nbs/08a_blocks.ipynb #b1c41530
-def _own_hits(groups, G):
-    "Share of the filters in A_c that c owns, and of all filters: what a random A_c has"
-    own = own_filters(G).to(groups.device)
-    if not (groups.any() and own.any()): return math.nan, math.nan
-    return (groups & own).sum().item()/groups.sum().item(), own.float().mean().item()
-
-@patch
-def to_df(self:FilterCorrelation):
-    "Measures and what unrelated filters would give"
-    b, size, blank = self.blocks, random_mean(self.d), math.nan
-    unrelated, hits = 0. if self.signed else size, _own_hits(self.groups, self.G) if self.gated else (blank, blank)
-    rows = [('mean correlation', off_diagonal(self.corr).mean().item(), unrelated),
-        ('r_0.1', self.r_01, float(random_share(self.d, .1, self.signed))), ('C_IC', self.c_ic, unrelated),
-        ('C_IC as printed', c_ic(self.corr, self.groups, 1), blank), ('overlap of A_c', self.overlap, 1/len(self.corr)),
-        ('own filters in A_c', *hits), ('within classes', b.within, size),
-        ('between classes', b.between, size), ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
-    return pd.DataFrame(rows, columns=['measure','value','random'])
-
-# %% ../nbs/08a_blocks.ipynb #2415bf52
 def filter_correlation(
     W:Tensor, # Filters [K,in,kh,kw], from `filter_weights`
     features:Tensor, # Pooled features [N,K]

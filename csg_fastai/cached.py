@@ -25,8 +25,8 @@ def _code(f):
     "Bytecode of a function and of those inside it, with their names and constants"
     c = getattr(f, '__code__', f)
     if not isinstance(c, CodeType): return type(f).__name__
-    const = lambda o: _code(o) if isinstance(o,
-        CodeType) else repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o)
+    plain = lambda o: repr(sorted(map(repr, o)) if isinstance(o, frozenset) else o)
+    const = lambda o: _code(o) if isinstance(o, CodeType) else plain(o)
     return f'{c.co_code.hex()} {c.co_names} {list(map(const, c.co_consts))}'
 
 def _is_plain(o):
@@ -34,19 +34,16 @@ def _is_plain(o):
     return isinstance(o, (bool,int,float,str,bytes,type(None),torch.dtype))
 
 def _nature(m):
-    "What a module is besides its weights, as text: kind, settings, own attributes, hooks, and code that isn't PyTorch's"
-    own = {k:_code(v) if isinstance(v, FunctionType) else v for k,v in sorted(vars(m).items())
-           if k[0] != '_' and k != 'training'}
-    plain = {k:v for k,v in own.items() if _is_plain(v)}
+    "What a module is besides its weights, as text: kind, settings, attributes, hooks, and code that isn't PyTorch's"
+    own = ((k, _code(v) if isinstance(v, FunctionType) else v) for k,v in sorted(vars(m).items()))
+    plain = {k:v for k,v in own if k[0] != '_' and k != 'training' and _is_plain(v)}
     hooks = [_code(h) for o in (m._forward_pre_hooks, m._forward_hooks) for h in o.values()]
     code = [_code(f) for c in type(m).__mro__ if c.__module__.split('.')[0] not in ('torch','builtins')
             for f in vars(c).values() if isinstance(f, FunctionType)]
     return f'{type(m).__name__} {m.extra_repr().split(" at 0x")[0]} {plain} {hooks} {code}'
 
-def model_checksum(
-    model # Learner or model
-)->str: # 64 hexadecimal digits
-    "SHA-256 of a network's modules, weights and buffers, whatever the device"
+def model_checksum(model)->str: # 64 hexadecimal digits
+    "SHA-256 of the modules, weights and buffers of a Learner or a network, whatever the device"
     model,h = bare_model(model),hashlib.sha256()
     for n,m in model.named_modules():
         h.update(f'{n} {_nature(m)}\n'.encode('utf-8', 'surrogateescape'))
@@ -61,11 +58,8 @@ def _transforms(dl):
     names = [o.name for k in ('after_item','before_batch','after_batch') for o in getattr(getattr(dl, k), 'fs', [])]
     return re.sub(' at 0x[0-9a-f]+', '', str(names))
 
-def data_checksum(
-    dl # Loader
-)->str: # 64 hexadecimal digits
-    """SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the
-    first batch"""
+def data_checksum(dl)->str: # 64 hexadecimal digits
+    "SHA-256 of a loader's images and labels in order; of files their content, labels, transforms, and the first batch"
     h = hashlib.sha256()
     with plain_data(dl) as dl:
         if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
@@ -89,7 +83,6 @@ def _read_cached(file, key):
     except ValueError as e: return warnings.warn(f'{e}. It is made anew now')
     return unpack_activations(ts, head) if head.get('key') == key and head.get('format') == FORMAT else None
 
-# %% ../nbs/05d_cached.ipynb #730457ff
 def cached(
     folder, # Run folder, or any other
     learn, # Learner or model

@@ -37,20 +37,15 @@ class Centres(Measure):
             rows += [('cosine of centre and gate row', c.diagonal().mean().item(), self._off_row(c).mean().item()),
                 ('own filters among the largest', *self.hits())]
         return pd.DataFrame(rows, columns=['measure','value','other classes or chance'])
+    def hits(self)->tuple:
+        "Own filters among a centre's largest owned ones, a share, and what chance gives; NaN if nobody owns one"
+        own = own_filters(self.G)
+        m, n = own.sum(1), own.sum().item()
+        if not n: return math.nan, math.nan
+        size = self.centres.masked_fill(~own.any(0), -math.inf)
+        rank = size.argsort(dim=1, descending=True, stable=True).argsort(1)
+        return ((rank < m[:,None]) & own).sum().item()/n, (m*m).sum().item()/n/n
 
-# %% ../nbs/08c_centres.ipynb #91da9df8
-@patch
-# Share, and what chance gives; NaN (blank) if nobody owns a filter
-def hits(self:Centres)->tuple:
-    "Own filters among a centre's largest owned ones, as many as the class owns"
-    own = own_filters(self.G)
-    m, n = own.sum(1), own.sum().item()
-    if not n: return math.nan, math.nan
-    size = self.centres.masked_fill(~own.any(0), -math.inf)
-    rank = size.argsort(dim=1, descending=True, stable=True).argsort(1)
-    return ((rank < m[:,None]) & own).sum().item()/n, (m*m).sum().item()/n/n
-
-# %% ../nbs/08c_centres.ipynb #185e3589
 def kmeans_centres(
     features:Tensor, # Pooled features [N,K]
     labels:Tensor, # Class numbers [N]

@@ -12,24 +12,20 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from scipy.special import betainc, gammaln
 from torch import nn, Tensor
-from .checks import check_gate, check_number, class_means, finite_tensor, real_tensor
+from .checks import check_gate, check_number, class_means, finite_tensor
 from .measure import Measure
 from .passes import bare_model, feed, some_images
 from .place import find_place, has_weights
 from .trace import ancestors, made_by, trace, untouched
 
 # %% ../nbs/08_correlation.ipynb #845fe883
-def _depth(ops, key):
-    "How many convolutions lie behind the value `key`"
-    return sum(ops[i].name=='conv2d' for i in ancestors(ops, [key]))
-
 def _conv_op(ops, key, K):
     "The convolution whose output channels the value `key` carries on, or None"
-    made = made_by(ops)
+    made,depth = made_by(ops),lambda k: sum(ops[i].name=='conv2d' for i in ancestors(ops, [k]))
     while (i := made.get(key)) is not None and ops[i].name!='conv2d':
         ins = [k for t,k in ops[i].maps if t.shape[1]==K]
         if not ins or has_weights(ops[i]): return None
-        key = (min if 'mul' in ops[i].name else max)(ins, key=lambda k: _depth(ops, k))
+        key = (min if 'mul' in ops[i].name else max)(ins, key=depth)
     return ops[i] if i is not None else None
 
 # %% ../nbs/08_correlation.ipynb #2620b366
@@ -71,12 +67,7 @@ def filter_weights(
 # %% ../nbs/08_correlation.ipynb #a2a64589
 def filter_rows(W):
     "Filters [K,d] in 64 bits, checked"
-    W = real_tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
-    if W.ndim < 2 or not W.numel(): raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
-    W = W.flatten(1).double()
-    if bad := (~W.isfinite().all(1)).nonzero().flatten().tolist():
-        raise ValueError(f'weights of filter {bad[0]} are NaN or infinite: check the training')
-    return W
+    return finite_tensor(W, 'filter weights', (2,3,4,5)).flatten(1).double()
 
 def unit_rows(W):
     "Rows of length 1; rows of zeros stay"
@@ -106,10 +97,8 @@ def random_share(
     p = np.where(s>=0, p/2, 1-p/2) if signed else np.where(s<=0, 1., p)
     return np.where(s>1, 0., p)[()]
 
-def random_mean(
-    d:int # Weights of a filter, in*kh*kw
-)->float:
-    "Mean |cos| of two random directions in d dimensions: C_IC of unrelated filters"
+def random_mean(d:int)->float:
+    "Mean |cos| of two random directions in d dimensions (of filters d = in*kh*kw): C_IC of unrelated filters"
     _whole_d(d)
     return math.exp(gammaln(d/2) - gammaln((d+1)/2)) / math.pi**.5
 
@@ -117,9 +106,8 @@ def random_mean(
 def check_corr(corr):
     "A square matrix of at least two filters, finite"
     corr = finite_tensor(corr, 'correlations', (2,)).float()
-    if not 2 <= len(corr) == corr.shape[1]: raise ValueError(
-        f'correlations have shape {tuple(corr.shape)}: pass [K,K] of at least two filters, for one has no other to be correlated with')
-    return corr
+    if 2 <= len(corr) == corr.shape[1]: return corr
+    raise ValueError(f'correlations have shape {tuple(corr.shape)}: pass [K,K] of at least two filters, for one has no other')
 
 def off_diagonal(corr): return corr[~torch.eye(len(corr), dtype=bool, device=corr.device)]
 
@@ -131,7 +119,6 @@ def r_s(
     check_number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
     return (off_diagonal(check_corr(corr)) >= s).float().mean().item()
 
-# %% ../nbs/08_correlation.ipynb #9182ae2d
 @dataclass
 class RCurve(Measure):
     "Share of correlated pairs against the threshold (Fig. 8)"
@@ -141,8 +128,15 @@ class RCurve(Measure):
     def to_df(self):
         cols = dict(s=self.s, r_s=self.share)
         return pd.DataFrame(cols if self.random is None else {**cols, 'unrelated filters':self.random})
+    def plot(self, ax=None, label=None, color=None):
+        "Draw the curve, and that of unrelated filters as a dotted line"
+        ax = ax or plt.subplots(figsize=(4.5, 2.8), layout='constrained')[1]
+        line = ax.plot(self.s, self.share, color=color, label=label)[0]
+        if self.random is not None: ax.plot(self.s, self.random, ':', color='k', lw=1)
+        ax.set(xlabel='threshold $s$', ylabel='$r_s$', ylim=(0, 1.02))
+        if label: ax.legend(fontsize=8)
+        return ax
 
-# %% ../nbs/08_correlation.ipynb #4b5ccc31
 def r_curve(
     corr:Tensor, # Correlations [K,K]
     s=None, # Thresholds [S]; None: 0 to 1 by 0.02
@@ -151,21 +145,10 @@ def r_curve(
 )->RCurve:
     "r_s at many thresholds (Fig. 8)"
     s = np.linspace(0, 1, 51) if s is None else np.atleast_1d(np.asarray(s, float))
-    if np.isnan(s).any(): raise ValueError('thresholds s hold NaN: pass numbers')
+    check_number('s', s, lambda s: not np.isnan(s).any(), 'pass numbers')
     vals = np.sort(off_diagonal(check_corr(corr)).cpu().double().numpy())
     share = 1 - np.searchsorted(vals, s.astype(np.float32).astype(float), 'left')/len(vals)
     return RCurve(s, share, None if d is None else random_share(d, s, signed))
-
-# %% ../nbs/08_correlation.ipynb #2307c0bf
-@patch
-def plot(self:RCurve, ax=None, label=None, color=None):
-    "Draw the curve, and that of unrelated filters as a dotted line"
-    ax = ax or plt.subplots(figsize=(4.5, 2.8), layout='constrained')[1]
-    line = ax.plot(self.s, self.share, color=color, label=label)[0]
-    if self.random is not None: ax.plot(self.s, self.random, ':', color='k', lw=1)
-    ax.set(xlabel='threshold $s$', ylabel='$r_s$', ylim=(0, 1.02))
-    if label: ax.legend(fontsize=8)
-    return ax
 
 # %% ../nbs/08_correlation.ipynb #19dcb3d8
 def top_filters(
@@ -176,8 +159,8 @@ def top_filters(
 )->Tensor: # Groups A_c [C,K], True for the m1 filters; none for a class whose images excite no filter
     "The filters that each class activates most (Sec. 4.3)"
     mean = class_means(features, labels, n_classes).nan_to_num(0)
-    check_number('m1', m1,
-        lambda m: m in range(1, mean.shape[1]+1), f'a class can have 1 to K={mean.shape[1]} filters, a whole number')
+    K = mean.shape[1]
+    check_number('m1', m1, lambda m: m in range(1, K+1), f'a class can have 1 to K={K} filters, a whole number')
     best = mean.argsort(dim=1, descending=True, stable=True)[:,:m1]
     return torch.zeros_like(mean, dtype=bool).scatter_(1, best, True) & (mean!=0).any(1, keepdim=True)
 

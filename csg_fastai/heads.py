@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from fastai.learner import Learner
 from fastcore.basics import patch
 from torch import nn, Tensor
-from .checks import check_features, check_number, check_range, finite_tensor
+from .checks import check_features, check_number, check_range, check_vocab, finite_tensor
 from .passes import bare_model, class_names, default_dl, evaluating, feed, first_images, place_in, pool_maps
 from .passes import rows_of, some_images
 from .place import find_place, class_scores, relative_error
 from .trace import untouched
-from .checks import check_vocab
 
 # %% ../nbs/05b_heads.ipynb #161616a3
 class Head:
@@ -81,13 +80,6 @@ class LinearHead(Head):
             fn(torch.stack(z), y)
 
 # %% ../nbs/05b_heads.ipynb #0d19a734
-def _heads(model, K, C):
-    "Weights [C,K] and biases of the layers that could be the classifier, the last first"
-    for m in reversed(list(model.modules())):
-        if isinstance(m, (nn.Linear, nn.Conv2d)) and m.weight.numel()==K*C and len(m.weight)==C:
-            W = m.weight.detach().float().cpu().reshape(C, K)
-            yield W.clone(), torch.zeros(C) if m.bias is None else m.bias.detach().float().cpu().clone()
-
 def _random_head(model, xs, place):
     "Means of random maps at `place`, and the class scores they lead to"
     got,g = [],torch.Generator().manual_seed(0)
@@ -100,7 +92,6 @@ def _random_head(model, xs, place):
         try: return class_scores(model(*xs)).float().cpu(),got[0]
         finally: h.remove()
 
-# %% ../nbs/05b_heads.ipynb #fc784e3d
 def head_weights(
     learn, # Learner or model
     layer=None, # As in `collect`
@@ -113,8 +104,12 @@ def head_weights(
     xs = [x[:4] if isinstance(x, Tensor) else x for x in (xb if isinstance(xb, (tuple,list)) else (xb,))]
     place = find_place(model, xs := feed(xs, p.device, p.dtype), layer)
     out,f = _random_head(model, xs, place)
-    for W,b in _heads(model, place.K, out.shape[1]):
-        if relative_error(f @ W.T + b, out) < (1e-4 if p.dtype in (torch.float32, torch.float64) else 2e-2): return W,b
+    (K,C),tol = (place.K,out.shape[1]),1e-4 if p.dtype in (torch.float32, torch.float64) else 2e-2
+    for m in reversed(list(model.modules())):              # the last of the layers that could be the classifier
+        if not isinstance(m, (nn.Linear,nn.Conv2d)) or m.weight.numel() != K*C or len(m.weight) != C: continue
+        W = m.weight.detach().float().cpu().reshape(C, K).clone()
+        b = torch.zeros(C) if m.bias is None else m.bias.detach().float().cpu().clone()
+        if relative_error(f @ W.T + b, out) < tol: return W,b
     raise ValueError(f"the class scores are not a linear function of the means of `{place.name}`: no single layer stands "
                      "between that map's average and the scores, so there are no weights [C,K]")
 
@@ -175,10 +170,8 @@ def each(self:AnyHead, gates, fn, free=None):
                 fn(z[0] if free is None else torch.cat([z[0], z[1].diagonal(dim1=0, dim2=2)[None]]), y[s])
 
 # %% ../nbs/05b_heads.ipynb #88bb5a65
-def head_of(
-    net # (features, labels, W, b) of a pool + linear head, a Learner, (model, dl), or a `Head`
-)->Head:
-    "The class scores of `net`, from features where it gives them, else by running it"
+def head_of(net)->Head:
+    "The class scores of `net`: a `Head`, (features, labels, W, b) of a pool + linear head, a Learner, or (model, dl)"
     if isinstance(net, Head): return net
     if isinstance(net, (Learner,nn.Module)): return AnyHead(net)
     if isinstance(net, (tuple,list)) and len(net) in (2,4): return (AnyHead if len(net)==2 else LinearHead)(*net)

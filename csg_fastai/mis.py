@@ -13,21 +13,18 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from scipy.stats import rankdata
 from torch import Tensor
-from .checks import check_features, check_gate, check_wholes, finite_tensor, real_tensor
+from .checks import check_features, check_gate, check_vocab, check_wholes, finite_tensor, real_tensor
 from .gate import filter_order, plain
 from .mutual_info import mutual_info_matrix
 from .measure import Measure
-from .checks import check_vocab
 
 # %% ../nbs/06a_mis.ipynb #40c3d031
 def _matrix(M):
     "A matrix [K,C] of finite numbers, on the CPU"
     return finite_tensor(M, 'M', (2,)).cpu()
 
-def mis(
-    M # mutual information [K,C], tensor or array
-)->float: # in nats
-    "The mutual information score: the mean over filters of the maximum over classes (Sec. 4.1)"
+def mis(M)->float: # in nats
+    "The mutual information score of M [K,C]: the mean over filters of the maximum over classes (Sec. 4.1)"
     return _matrix(M).amax(1).mean().item()
 
 # %% ../nbs/06a_mis.ipynb #8c3d0f2d
@@ -40,9 +37,8 @@ def _axis(ax, K, C):
 def _label(ax, classes, C):
     ax.set(xlabel='filter', ylabel='class')
     ax.title.set_fontsize(10)
-    if classes is None: return ax
-    names = check_vocab(classes, C)
-    if C <= 60: ax.set_yticks(range(C), [plain(o) for o in names], fontsize=7)
+    names = None if classes is None else [*map(plain, check_vocab(classes, C))]
+    if names and C <= 60: ax.set_yticks(range(C), names, fontsize=7)
     return ax
 
 def _order(order, K):
@@ -51,7 +47,6 @@ def _order(order, K):
     if sorted(order.tolist()) == list(range(K)): return order.long()
     raise ValueError(f'order must hold each of the {K} filters once: to draw some of them, pass their rows M[some]')
 
-# %% ../nbs/06a_mis.ipynb #d960eea2
 def show_mi(
     M, # mutual information [K,C]
     order=None, # filter numbers [K], such as `filter_order(G)`; None: by the class of the largest MI
@@ -92,11 +87,17 @@ class MISparsity(Measure):
     def to_df(self):
         row = self.hoyer.nanmean().item(), self.single, self.silent, len(self.hoyer)
         return pd.DataFrame([row], columns=['Hoyer, mean', 'single filters', 'silent', 'K'])
+    def plot(self, ax=None, **kwargs):
+        "How many filters share their information: the second best class over the best"
+        ax = _axis(ax, 40, 12)
+        ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21), **{'color':'tab:blue', **kwargs})
+        ax.axvline(.5, color='k', lw=.8, ls='--')
+        ax.set(xlabel='MI with the second best class / with the best', ylabel='filters')
+        ax.set_title(f'{self.single:.0%} single filters', fontsize=10)
+        return ax
 
-def mi_sparsity(
-    M # mutual information [K,C]
-)->MISparsity:
-    "Sparsity of each filter's MI over the classes, and the share of filters that tell of one class (Fig. 4b)"
+def mi_sparsity(M)->MISparsity:
+    "Sparsity of each filter's MI [K,C] over the classes, and the share of filters that tell of one class (Fig. 4b)"
     M = _matrix(M).double()
     if M.shape[1] < 2: raise ValueError('one class: sparsity is about how information is shared among classes')
     if _one_question(M): return MISparsity(*torch.full((2, len(M)), math.nan, dtype=M.dtype), True)
@@ -104,17 +105,6 @@ def mi_sparsity(
     root = math.sqrt(M.shape[1])
     hoyer = (root - M.sum(1)/M.norm(dim=1)) / (root-1)
     return MISparsity(*(torch.where(best > 0, o, math.nan) for o in (hoyer, second/best)))
-
-# %% ../nbs/06a_mis.ipynb #55871569
-@patch
-def plot(self:MISparsity, ax=None, **kwargs):
-    "How many filters share their information: the second best class over the best"
-    ax = _axis(ax, 40, 12)
-    ax.hist(self.second[~self.second.isnan()], bins=np.linspace(0, 1, 21), **{'color':'tab:blue', **kwargs})
-    ax.axvline(.5, color='k', lw=.8, ls='--')
-    ax.set(xlabel='MI with the second best class / with the best', ylabel='filters')
-    ax.set_title(f'{self.single:.0%} single filters', fontsize=10)
-    return ax
 
 # %% ../nbs/06a_mis.ipynb #8db9efe4
 def _sd(t): return math.nan if len(t) < 2 else 0. if (t == t[0]).all() else t.std().item()
@@ -149,26 +139,22 @@ class MIS(Measure):
         row = {'MIS':self.value, 'other images, from':lo, 'other images, to':hi, 'floor':self.null_mean}
         row |= {'floor, 95 % below':self.null_bound, 'tie seeds, sd':self.seed_sd, 'N':self.N, 'K':self.K, 'C':self.C}
         return pd.DataFrame([row])
-
-# %% ../nbs/06a_mis.ipynb #ee1623a1
-@patch(as_prop=True)
-def _note(self:MIS):
-    halves = f'other images: 95 % interval for as many others, from {len(self.halves)} halves'
-    others = f'floor: labels permuted {len(self.null)} times; {len(self.seeds)} seeds for ties.'
-    low = ' The score is not above its floor.'*(self.value <= self.null_bound)
-    return f'In nats{", balanced"*self.balanced}; {halves}; {others}{low}'
-
-@patch
-def plot(self:MIS, ax=None, color='tab:red'):
-    "Each value a stroke: permuted labels, halves of the images, seeds; and the score with its interval"
-    ax, err = _axis(ax, 60, 9), 0 if math.isnan(self.sd) else 1.96*self.sd
-    rows = (self.null,'0.5'), (self.halves,'tab:blue'), (self.seeds,'tab:green')
-    for i,(v,c) in enumerate(rows): ax.plot(v, [i]*len(v), '|', ms=12, color=c)
-    ax.errorbar(self.value, 3, xerr=err, fmt='o', color=color, capsize=4)
-    ax.axvline(self.null_bound, color='0.5', lw=.8, ls='--')
-    ax.set_yticks(range(4), ['labels permuted', 'half of the images', 'other tie seeds', 'MIS, 95 % over images'])
-    ax.set(ylim=(-.6,3.6), xlim=(0,None), xlabel='MIS (nats)')
-    return ax
+    @property
+    def _note(self):
+        halves = f'other images: 95 % interval for as many others, from {len(self.halves)} halves'
+        others = f'floor: labels permuted {len(self.null)} times; {len(self.seeds)} seeds for ties.'
+        low = ' The score is not above its floor.'*(self.value <= self.null_bound)
+        return f'In nats{", balanced"*self.balanced}; {halves}; {others}{low}'
+    def plot(self, ax=None, color='tab:red'):
+        "Each value a stroke: permuted labels, halves of the images, seeds; and the score with its interval"
+        ax, err = _axis(ax, 60, 9), 0 if math.isnan(self.sd) else 1.96*self.sd
+        rows = (self.null,'0.5'), (self.halves,'tab:blue'), (self.seeds,'tab:green')
+        for i,(v,c) in enumerate(rows): ax.plot(v, [i]*len(v), '|', ms=12, color=c)
+        ax.errorbar(self.value, 3, xerr=err, fmt='o', color=color, capsize=4)
+        ax.axvline(self.null_bound, color='0.5', lw=.8, ls='--')
+        ax.set_yticks(range(4), ['labels permuted', 'half of the images', 'other tie seeds', 'MIS, 95 % over images'])
+        ax.set(ylim=(-.6,3.6), xlim=(0,None), xlabel='MIS (nats)')
+        return ax
 
 # %% ../nbs/06a_mis.ipynb #3acf546b
 def mis_stats(
@@ -216,18 +202,15 @@ class MISDifference(Measure):
         lo, hi = self.interval
         row = {'MIS a - b':self.value, 'other images, from':lo, 'other images, to':hi, 'floor a - b':self.null_mean}
         return pd.DataFrame([row | {'N':self.a.N, 'C':self.a.C}])
-
-# %% ../nbs/06a_mis.ipynb #8f8985d9
-@patch
-def plot(self:MISDifference, ax=None, color='tab:red'):
-    "The difference on each half of the images as a stroke, and on all of them with its interval"
-    ax = _axis(ax, 60, 5)
-    ax.plot(self.halves, [0]*len(self.halves), '|', ms=12, color='tab:blue')
-    ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd, fmt='o', color=color, capsize=4)
-    ax.axvline(0, color='0.5', lw=.8, ls='--')
-    ax.set_yticks(range(2), ['half of the images', 'all, 95 % over images'])
-    ax.set(ylim=(-.6,1.6), xlabel='MIS a - b (nats)')
-    return ax
+    def plot(self, ax=None, color='tab:red'):
+        "The difference on each half of the images as a stroke, and on all of them with its interval"
+        ax = _axis(ax, 60, 5)
+        ax.plot(self.halves, [0]*len(self.halves), '|', ms=12, color='tab:blue')
+        ax.errorbar(self.value, 1, xerr=0 if math.isnan(self.sd) else 1.96*self.sd, fmt='o', color=color, capsize=4)
+        ax.axvline(0, color='0.5', lw=.8, ls='--')
+        ax.set_yticks(range(2), ['half of the images', 'all, 95 % over images'])
+        ax.set(ylim=(-.6,1.6), xlabel='MIS a - b (nats)')
+        return ax
 
 def mis_difference(
     a, # features of the one network [N,K]

@@ -55,18 +55,11 @@ def feed(xs, dev, dtype):
 # %% ../nbs/05_passes.ipynb #d168aec8
 _RANDOM = (RandomSampler,SubsetRandomSampler,WeightedRandomSampler,DistributedSampler)
 
-def _check_torch_dl(dl):
-    s = getattr(dl.batch_sampler, 'sampler', dl.sampler)
-    if isinstance(s, _RANDOM) or _draws(dl):
-        raise ValueError(f'the loader draws its images ({type(s).__name__}): make one with shuffle=False over all of them')
-    if dl.drop_last or getattr(dl.batch_sampler, 'drop_last', False):
-        raise ValueError('the loader leaves out its last images (drop_last=True): make one with drop_last=False')
-
 def _draws(dl):
-    "Does a PyTorch loader's sampler give another order each time?"
-    if isinstance(dl.dataset, IterableDataset): return False
+    "Does a PyTorch loader's sampler give another order each time, or not every image?"
     s = dl.sampler if dl.batch_sampler is None else dl.batch_sampler
-    return list(islice(s, 100)) != list(islice(s, 100))
+    if isinstance(getattr(s, 'sampler', s), _RANDOM): return True
+    return not isinstance(dl.dataset, IterableDataset) and list(islice(s, 100)) != list(islice(s, 100))
 
 def _ordered(dl):
     "`dl` with every image once, in the set's own order and unaugmented; `ValueError` where that can't be had"
@@ -74,15 +67,18 @@ def _ordered(dl):
     if isinstance(dl, DistributedDL): dl = dl.dl
     if isinstance(dl, (Dataset,Datasets,TfmdLists)) or not isinstance(dl, Iterable):
         raise ValueError(f'{type(dl).__name__} gives no batches: wrap a data set in DataLoader(ds, batch_size=64)')
-    if isinstance(dl, TorchDL): _check_torch_dl(dl)
-    if not isinstance(dl, FastaiDL): return dl
-    plain = dict(augment=False) if 'augment' in vars(dl) else {}
-    new = dl.new(shuffle=False, drop_last=False, **plain)
-    if new.indexed and new.n is not None:
-        a,b = [list(new.get_idxs()) for _ in range(2)]
-        if a != b or len(set(a)) < new.n:
-            raise ValueError(f'the loader draws its images ({type(dl).__name__}): make one that gives each of them once')
-    return new
+    by,draws = dl,False
+    if isinstance(dl, TorchDL):
+        by,draws = getattr(dl.batch_sampler, 'sampler', dl.sampler),_draws(dl)
+        if dl.drop_last or getattr(dl.batch_sampler, 'drop_last', False):
+            raise ValueError('the loader leaves out its last images (drop_last=True): make one with drop_last=False')
+    if isinstance(dl, FastaiDL):
+        dl = dl.new(shuffle=False, drop_last=False, **(dict(augment=False) if 'augment' in vars(dl) else {}))
+        if dl.indexed and dl.n is not None:
+            a,b = [list(dl.get_idxs()) for _ in range(2)]
+            draws = a != b or len(set(a)) < dl.n
+    if not draws: return dl
+    raise ValueError(f'the loader draws its images ({type(by).__name__}): make one with shuffle=False that gives each of them once')
 
 # %% ../nbs/05_passes.ipynb #3e127d65
 def _bad_file(dl):
@@ -94,17 +90,14 @@ def _bad_file(dl):
         try: read_image(f)
         except ImageError as e: return str(e)
 
-def _shared(dl):
-    "The random generators and pipelines that a loader and its copies have in common"
-    gs = [getattr(o, 'generator', None) for o in (dl, getattr(dl, 'sampler', None), getattr(dl, 'batch_sampler', None))]
-    ps = [getattr(dl, k, None) for k in ('after_item','before_batch','after_batch')]
-    return [g for g in gs if isinstance(g, torch.Generator)],[p for p in ps if isinstance(p, Pipeline)]
-
 @contextmanager
 def plain_data(dl):
     "`_ordered(dl)` without fastai's random transforms; random states come back at the end"
-    py,npy,(gs,ps) = random.getstate(),np.random.get_state(),_shared(dl)
-    own,split = [g.get_state() for g in gs],[p.split_idx for p in ps]
+    py,npy = random.getstate(),np.random.get_state()
+    gs = [getattr(o, 'generator', None) for o in (dl, getattr(dl, 'sampler', None), getattr(dl, 'batch_sampler', None))]
+    own = [(g, g.get_state()) for g in gs if isinstance(g, torch.Generator)]
+    ps = [getattr(dl, k, None) for k in ('after_item','before_batch','after_batch')]
+    split = [(p, p.split_idx) for p in ps if isinstance(p, Pipeline)]
     gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=gpus):
@@ -113,27 +106,29 @@ def plain_data(dl):
             with calm(1): yield dl
     except Exception as e:
         worker = 'DataLoader worker process' in str(e)
-        if (worker or isinstance(e, (OSError,SyntaxError))) and (bad := _bad_file(dl)): raise ImageError(bad) from None
-        if worker: raise ValueError(f'a worker of the loader failed: {str(e).strip().splitlines()[-1]}') from e
-        raise
+        bad = _bad_file(dl) if worker or isinstance(e, (OSError,SyntaxError)) else None
+        if not (worker or bad): raise
+        raise ImageError(bad) if bad else ValueError(f'a worker of the loader failed: {str(e).strip().splitlines()[-1]}') from None
     finally:
         random.setstate(py); np.random.set_state(npy)
-        for g,s in zip(gs, own): g.set_state(s)
-        for p,s in zip(ps, split): p.split_idx = s
+        for g,s in own: g.set_state(s)
+        for p,s in split: p.split_idx = s
 
 # %% ../nbs/05_passes.ipynb #4680bd41
 _WRAP = 'give it collate_fn=lambda b: default_collate([(o[{}],o[{}]) for o in b])'
 
 def split_batch(b, n_inp=1):
     "Inputs and labels of the batch `b`, or a `ValueError`"
+    if isinstance(b, (tuple,list)) and len(b) == n_inp+1:
+        xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
+        return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
+    why = 'gives no labels: make one that gives (images, labels)'
     if isinstance(b, dict):
-        names = [repr(k) for k in b] + ["'image'","'label'"]
-        raise ValueError(f'the loader gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}')
-    if not isinstance(b, (tuple,list)) or len(b) <= n_inp:
-        raise ValueError('the loader gives no labels: make one that gives (images, labels)')
-    if len(b) > n_inp+1: raise ValueError(f'the loader gives {len(b)} things per batch, not (images, labels): {_WRAP.format(0, 1)}')
-    xs = tuple(torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in b[:n_inp])
-    return xs, real_tensor(b[-1], 'labels', 'class numbers [B] or marks [B,C]')
+        names = [*map(repr, b), "'image'", "'label'"]
+        why = f'gives dicts ({", ".join(map(repr, b))}), not (images, labels): {_WRAP.format(*names[:2])}'
+    elif isinstance(b, (tuple,list)) and len(b) > n_inp+1:
+        why = f'gives {len(b)} things per batch, not (images, labels): {_WRAP.format(0, 1)}'
+    raise ValueError(f'the loader {why}')
 
 def each_batch(dl):
     "Inputs (a tuple) and labels of a loader, batch by batch, empty ones left out; `ValueError` where there is none"
@@ -151,17 +146,19 @@ def n_images(dl):
 # %% ../nbs/05_passes.ipynb #ab6468b8
 def fit_labels(out, y):
     "Labels int64 [B] or float32 [B,C] that fit the class scores `out` [B,C], or a `ValueError`"
-    if out is None: raise ValueError("the model doesn't give class scores [B,C]")
-    if len(out) != (len(y) if y.ndim else 1): raise ValueError(f'{len(out)} rows of class scores for {y.shape[0] if y.ndim else 1} labels')
-    if y.ndim == 2 and y.shape == out.shape:
-        if not (y >= 0).all(): raise ValueError('marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0')
-        return y.float()
-    if y.ndim != 1 or y.is_floating_point():
+    n = len(y) if y.ndim else 1
+    if out is None: why = "the model doesn't give class scores [B,C]"
+    elif len(out) != n: why = f'{len(out)} rows of class scores for {n} labels'
+    elif y.shape == out.shape:
+        if (y >= 0).all(): return y.float()
+        why = 'marks [B,C] hold NaN or numbers below 0: give 1 where an image has the class, else 0'
+    elif y.ndim == 1 and not y.is_floating_point():
+        if n: check_range(y, out.shape[1])
+        return y.long()
+    else:
         how = '; pass labels.long() if they are whole' if y.ndim==1 else '; pass labels.flatten()'*(y.shape[1:]==(1,))
-        raise ValueError(
-            f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: give class numbers [B] or marks [B,C]{how}')
-    if len(y): check_range(y, out.shape[1])
-    return y.long()
+        why = f'labels of shape {tuple(y.shape)} and {y.dtype} for class scores {tuple(out.shape)}: give class numbers [B] or marks [B,C]{how}'
+    raise ValueError(why)
 
 # %% ../nbs/05_passes.ipynb #5e95abd8
 def images_at(dl, numbers):
@@ -174,13 +171,11 @@ def images_at(dl, numbers):
             out.update({i:x[i-start].detach().cpu().float().as_subclass(Tensor) for i in hits})
             start += len(b[0])
             if len(out) == len(wanted): return out
-    raise ValueError(f'the loader gives {start} images, but number {max(wanted)} is wanted: '
-                     'pass the one that was collected from, which can be read again')
+    raise ValueError(f'the loader gives {start} images, not {max(wanted)+1}: pass the one that was collected from, which can be read again')
 
 def first_images(dl):
     "The inputs of a loader's first batch"
-    with plain_data(dl) as dl:
-        return next(each_batch(dl))[0]
+    with plain_data(dl) as dl: return next(each_batch(dl))[0]
 
 def some_images(model):
     "Random images that a bare `model` can take"
@@ -188,8 +183,7 @@ def some_images(model):
     for s in (32,64,224,8):
         x = torch.rand(2, ch, s, s, generator=torch.Generator().manual_seed(0))
         with suppress(Exception), untouched(model):
-            p = next(model.parameters())
-            model(x.to(p))
+            model(x.to(next(model.parameters())))
             return x
     raise ValueError("no size of images is known that the model takes: pass xb=, a batch of its images")
 
@@ -250,19 +244,18 @@ def rows_of(xs, s):
 
 # %% ../nbs/05_passes.ipynb #4e57f89f
 def place_in(model, xs, layer):
-    "`find_place`, or a `ValueError` that says that there are NaNs where that is the reason"
+    "`find_place`, or a `ValueError` that says that there are NaNs, or whole numbers, where that is the reason"
     try: return find_place(model, xs, layer)
-    except (RuntimeError, TypeError):
-        kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
-        if not kinds: raise
-        raise ValueError(f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training") from None
-    except ValueError:
-        out = class_scores(model(*xs))
-        if out is None or out.isfinite().all(): raise
-    raise ValueError("the network gives NaN or infinite class scores for the first images, so the gate's place can't be proved: "
-                     "check the weights and the images, or name the layer (layer='NAME')") from None
+    except (RuntimeError, TypeError, ValueError) as e:
+        why = None
+        if not isinstance(e, ValueError):
+            kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
+            if kinds: why = f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training"
+        elif (out := class_scores(model(*xs))) is not None and not out.isfinite().all():
+            why = "the network gives NaN or infinite class scores, so the gate's place can't be proved: check weights and images, or name the layer (layer='NAME')"
+        if why: raise ValueError(why) from None
+        raise
 
-# %% ../nbs/05_passes.ipynb #pas00019
 def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks=lambda m: [], device=None, bar=False):
     """One walk: `on_map` gets each last map as it is made (what it returns takes the map's place), `on_batch`
     the class scores and labels; returns the place"""
@@ -287,5 +280,4 @@ def finite_means(f, start):
     "The means `f` [B,K] of images `start`, `start+1`, ... if they are finite"
     if f.isfinite().all(): return f
     i,k = (~f.isfinite()).nonzero()[0].tolist()
-    raise ValueError(
-        f'the map of filter {k} holds NaN or infinity for image {start+i}: check the image and the weights; in half precision it may have overflowed')
+    raise ValueError(f'the map of filter {k} holds NaN or infinity for image {start+i} (half precision may overflow): check image and weights')

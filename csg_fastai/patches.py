@@ -45,33 +45,26 @@ class PatchMoments:
         "Mean of p pᵀ over all images [d,d]"
         return (self.n[:,None,None]*self.S).sum(0)/self.n.sum()
 
-# %% ../nbs/08b_patches.ipynb #86e10cf4
 class _Moments:
     "Sums over the patches of each class, in 64 bits"
-    def __init__(self, conv, limit):
-        if conv.groups > 1: raise ValueError('filters of a grouped convolution read different patches: choose another layer')
-        self.conv, self.limit, self.n, self.x = conv, limit, None, None
+    def __init__(self, conv, limit): self.conv,self.limit,self.n,self.x = conv,limit,None,None
     def start(self, C):
         d = self.conv.weight[0].numel()
-        if 8*C*d*d > self.limit: raise ValueError(f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room')
-        self.n, self.s, self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
-    def add(self, c, x):
-        p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
-        self.S[c] += (p.T@p).cpu().double(); self.s[c] += p.sum(0).cpu().double()
-        self.n[c] += len(p)
-
-# %% ../nbs/08b_patches.ipynb #4e2ebb98
-@patch
-def on_batch(self:_Moments, out, y):
-    "Add the patches of the batch whose input the hook has kept in `x`"
-    # a label of -1 would count for the last class
-    if (y := fit_labels(out, y)).ndim != 1:
-        raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
-    if self.n is None: self.start(out.shape[1])
-    y = y.to(self.x.device)
-    for c in y.unique().tolist():
-        # 32 images' patches at a time
-        for x in self.x[y==c].split(32): self.add(c, x)
+        need = f'{C} classes x {d} x {d} sums take {8*C*d*d/1e9:.1f} GB: raise limit= if there is room'
+        check_number('limit', self.limit, lambda v: 8*C*d*d <= v, need)
+        self.n,self.s,self.S = (torch.zeros(C, *o, dtype=torch.float64) for o in ((), (d,), (d,d)))
+    def on_batch(self, out, y):
+        "Add the patches of the batch whose input the hook has kept in `x`, of 32 images at a time"
+        y = fit_labels(out, y)                             # a label of -1 would count for the last class
+        if y.ndim != 1: raise ValueError('images with several classes have no one V_c: pass class numbers [N]')
+        if self.n is None: self.start(out.shape[1])
+        y = y.to(self.x.device)
+        for c in y.unique().tolist():
+            for x in self.x[y==c].split(32):
+                p = _patches(self.conv, x.to(torch.promote_types(x.dtype, torch.float32)))
+                self.S[c] += (p.T@p).cpu().double()
+                self.s[c] += p.sum(0).cpu().double()
+                self.n[c] += len(p)
 
 # %% ../nbs/08b_patches.ipynb #18de5d57
 def patch_moments(
@@ -86,24 +79,13 @@ def patch_moments(
     check_number('limit', limit, lambda v: v > 0, 'pass how many bytes the sums may take')
     name = find_conv(net, layer, first_images(dl))
     m = _Moments(conv := net.get_submodule(name), limit)
+    if conv.groups > 1: raise ValueError('filters of a grouped convolution read different patches: choose another layer')
     def keep(_, args): m.x = args[0].detach()
     sweep_maps(net, dl, lambda o: None, m.on_batch, layer, lambda _: [conv.register_forward_pre_hook(keep)], device)
     n = m.n.clamp(min=1)[:,None]
     return PatchMoments(m.S/n[...,None], m.s/n, m.n, conv.weight.detach().flatten(1).double().cpu(), name)
 
 # %% ../nbs/08b_patches.ipynb #34a56cca
-def _check_square(S, share, rank):
-    "A second moment, a share and a rank that can be used, or a `ValueError`"
-    if S.shape[0]!=S.shape[1]: raise ValueError(f'S has shape {tuple(S.shape)}: pass a second moment [d,d]')
-    check_number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
-    if rank is not None:
-        check_number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
-
-def _rank_of(ev, share):
-    "How many of the eigenvalues `ev`, largest first, it takes to hold `share` of their sum"
-    ev = ev.clamp(min=0)
-    return int((ev.cumsum(0) < share*ev.sum()*(1-1e-12)).sum()) + 1 if ev.sum()>0 else 0
-
 def _leading(S, r):
     "The `r` strongest eigenvectors of `S` [d,r]; the solver depends on sizes"
     d = len(S)
@@ -113,16 +95,19 @@ def _leading(S, r):
     else: U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
-# %% ../nbs/08b_patches.ipynb #d39702ef
 def leading_space(
     S:Tensor, # Second moment [d,d], symmetric
     share:float=.9, # Of the trace that the space has to hold, in (0,1]
     rank:int=None # Number of directions instead
 )->Tensor: # Orthonormal directions [d,r], the strongest first; r=0 where S is 0
     "The fewest leading eigenvectors of `S` that hold `share` of its energy"
-    _check_square(S := finite_tensor(S, 'S', (2,)), share, rank)
-    S = S.double()
-    if rank is None: rank = _rank_of(torch.linalg.eigvalsh(S).flip(0), share)
+    S = finite_tensor(S, 'S', (2,)).double()
+    check_number('the shape of S', tuple(S.shape), lambda s: s[0]==s[1], 'pass a second moment [d,d]')
+    check_number('share', share, lambda s: 0 < s <= 1, 'pass a share in (0,1]')
+    if rank is None:
+        ev = torch.linalg.eigvalsh(S).flip(0).clamp(min=0)
+        rank = int((ev.cumsum(0) < share*ev.sum()*(1-1e-12)).sum()) + 1 if ev.sum()>0 else 0
+    check_number('rank', rank, lambda r: r in range(len(S)+1), f'pass a whole number from 0 to d={len(S)}')
     return _leading(S, rank)
 
 def energy_inside(
@@ -159,7 +144,6 @@ def _pairs_of(G, seen):
 
 def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 
-# %% ../nbs/08b_patches.ipynb #58de3aca
 @dataclass
 class SubspaceEnergy(Measure):
     "Where filters lie relative to the classes' patch spaces (App. D)"
@@ -183,9 +167,8 @@ def _chosen(pm, classes, rank=None):
         raise ValueError(f'classes={classes}: pass class numbers from 0 to {C-1}')
     seen = torch.zeros(C, dtype=bool).index_fill_(0, at.long(), True) & (pm.n>0)
     if d > 2000 and (rank is None or rank > d//32):
-        warnings.warn(
-            f'{seen.sum()} decompositions of {d} x {d} matrices take minutes: classes= needs fewer, and rank= up to {d//32} is much faster',
-            stacklevel=3)
+        slow = f'{seen.sum()} decompositions of {d} x {d} matrices take minutes'
+        warnings.warn(f'{slow}: classes= needs fewer, and rank= up to {d//32} is much faster', stacklevel=3)
     return seen
 
 def subspace_energy(
@@ -217,9 +200,8 @@ def plot(self:SubspaceEnergy, ax=None, title=None):
     ax.scatter(mean(other), mean(own), s=14)
     ax.plot(r, r, 'kx', ms=6)
     ax.annotate('random ', (r, r), ha='right', va='center', fontsize=7)
-    ax.set(xlim=(0,top), ylim=(0,top), title=title,
-           xlabel="inside other classes' $V_c$",
-           ylabel="inside its own class's $V_c$")
+    ax.set(xlim=(0,top), ylim=(0,top), title=title)
+    ax.set(xlabel="inside other classes' $V_c$", ylabel="inside its own class's $V_c$")
     return ax
 
 # %% ../nbs/08b_patches.ipynb #84602f1d
@@ -232,6 +214,14 @@ class EnergyCurve(Measure):
     def to_df(self):
         r = np.arange(1, len(self.own)+1)
         return pd.DataFrame(dict(r=r, own=self.own, other=self.other, random=r/self.d))
+    def plot(self, ax=None, title=None):
+        "Own and other classes, and random directions"
+        ax = ax or plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
+        d = self.to_df()
+        for o,f in (('own','-'), ('other','-'), ('random','k:')): ax.plot(d['r'], d[o], f, label=o)
+        ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
+        ax.legend(fontsize=8)
+        return ax
 
 def energy_curve(
     moments:PatchMoments, # From `patch_moments`
@@ -241,22 +231,11 @@ def energy_curve(
     rank:int=None # The largest r; None: d
 )->EnergyCurve:
     "`subspace_energy` at every rank"
-    G, (S,_), seen = check_owners(G, len(moments.n), len(moments.W)).cpu(), _about(moments, center), _chosen(moments,
-        classes, rank)
-    d, at = len(moments.W[0]), seen.nonzero().flatten()
-    if rank == 0: raise ValueError('rank=0: the curve starts at one direction')
+    G,(S,_) = check_owners(G, len(moments.n), len(moments.W)).cpu(),_about(moments, center)
+    check_number('rank', rank, lambda r: r != 0, 'the curve starts at one direction')
+    seen = _chosen(moments, classes, rank)
+    d,at = len(moments.W[0]),seen.nonzero().flatten()
     cum = lambda M: (unit_rows(moments.W)@leading_space(M, rank=d if rank is None else rank)).square().cumsum(1)
     E = torch.stack([cum(S[c]) for c in at], 1)             # [K,classes,R]
     ps = [o[:,at] for o in list(_pairs_of(G, seen).values())[:2]]
     return EnergyCurve(*(E[o].mean(0).numpy() if o.any() else np.full(E.shape[2], math.nan) for o in ps), d)
-
-# %% ../nbs/08b_patches.ipynb #f5ba5b2a
-@patch
-def plot(self:EnergyCurve, ax=None, title=None):
-    "Own and other classes, and random directions"
-    ax = ax or plt.subplots(figsize=(3.6, 2.8), layout='constrained')[1]
-    d = self.to_df()
-    for o,f in (('own','-'), ('other','-'), ('random','k:')): ax.plot(d['r'], d[o], f, label=o)
-    ax.set(xlabel='leading directions $r$', ylabel='energy inside', xscale='log', ylim=(0, 1.02), title=title)
-    ax.legend(fontsize=8)
-    return ax

@@ -9,8 +9,7 @@ __all__ = ['maps_quantiles', 'exact_quantiles']
 import numpy as np, torch
 from torch import Tensor
 from .checks import check_known, check_number
-from .passes import pool_maps, sweep_maps
-from .passes import finite_means
+from .passes import finite_means, pool_maps, sweep_maps
 
 # %% ../nbs/05c_quantiles.ipynb #qnt00001
 def _place_of(q, n, method):

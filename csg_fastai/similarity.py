@@ -15,9 +15,8 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 from torch import Tensor
-from .checks import check_features, check_gate, check_whole, class_means, class_numbers
+from .checks import check_features, check_gate, check_vocab, check_whole, class_means, class_numbers
 from .gate import plain
-from .checks import check_vocab
 from .measure import Measure
 from .specificity import class_rows, confusion, draw_axes, draw_classes, draw_scale
 
@@ -143,6 +142,15 @@ class Similarity(Measure):
         n = self.counts.diagonal().sum().item()
         kinds = ('TP', self.tp, n),('FN', self.fn, self.counts.sum().item()-n)
         return pd.DataFrame([dict(network=self.title, over=k, images=i, **self.dominance(S)) for k,S,i in kinds])
+    def pairs(self, n:int=10)->pd.DataFrame:
+        "The `n` largest entries of S_FN off its diagonal, and how many of the class's errors went there"
+        S = _no_diagonal(self.fn)
+        at = S.flatten().argsort(dim=0, descending=True, stable=True)[:n]
+        rows = [divmod(i, len(S)) for i in at.tolist() if S.flatten()[i] > -torch.inf]
+        wrong = self.counts.sum(1) - self.counts.diagonal()
+        return pd.DataFrame([{
+            'class':self.vocab[y], 'gate of':self.vocab[c], 'S_FN':S[y,c].item(), 'errors':wrong[y].item(),
+            'called so':self.counts[y,c].item()/wrong[y].item()} for y,c in rows])
 
 # %% ../nbs/07b_similarity.ipynb #c612300f
 def similarity(
@@ -164,19 +172,6 @@ def similarity(
     ok = class_numbers(preds).to(y) == y
     order = class_similarity(class_means(x, y, C)).order if C > 1 else [0]
     return Similarity(toward(ok), toward(~ok), counts, order, check_vocab(vocab, C), title)
-
-@patch
-def pairs(self:Similarity,
-    n:int=10 # Rows
-)->pd.DataFrame:
-    "The largest entries of S_FN off its diagonal, and how many of the class's errors went there"
-    S = _no_diagonal(self.fn)
-    at = S.flatten().argsort(dim=0, descending=True, stable=True)[:n]
-    rows = [divmod(i, len(S)) for i in at.tolist() if S.flatten()[i] > -torch.inf]
-    wrong = self.counts.sum(1) - self.counts.diagonal()
-    return pd.DataFrame([{
-        'class':self.vocab[y], 'gate of':self.vocab[c], 'S_FN':S[y,c].item(), 'errors':wrong[y].item(),
-        'called so':self.counts[y,c].item()/wrong[y].item()} for y,c in rows])
 
 # %% ../nbs/07b_similarity.ipynb #a556e1dd
 @patch
@@ -209,7 +204,6 @@ class Distances(Measure):
         X.diagonal().copy_(self.within)
         return draw_scale([draw_classes(draw_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
 
-# %% ../nbs/07b_similarity.ipynb #7ae91756
 def _silhouette(x, y, n):
     "scikit-learn's silhouette over at most `n` images; blank where it has no meaning"
     at = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from torch import Tensor
-from .checks import check_gate, check_number, check_share, check_whole, class_means, class_numbers
+from .checks import check_gate, check_known, check_number, check_share, check_whole, class_means, class_numbers
 from .checks import count_classes, listed, real_tensor
 from .gate import plain
 from .heads import Head, head_of, LinearHead, one_thread, predicted
@@ -22,8 +22,8 @@ from .measure import Measure
 def _classes(classes, C):
     "Class numbers as a list, or a `ValueError`"
     cs = real_tensor(classes, 'classes', 'class numbers').flatten().tolist()
-    if not cs: raise ValueError('classes is empty: name at least one class by its number')
-    return [int(check_number('class', c, lambda c: c in range(C), f'not one of 0..{C-1}')) for c in cs]
+    want = f'name at least one class by its number, 0..{C-1}'
+    return [int(c) for c in check_number('classes', cs, lambda cs: cs and all(c in range(C) for c in cs), want)]
 
 def filters_of(
     G, # Gate [C,K]
@@ -70,8 +70,7 @@ def confusion(
 )->Tensor: # int64 [C,C]: true class down, prediction across
     "How often each class is called what"
     y,p = class_numbers(labels),class_numbers(preds)
-    if len(y) != len(p) or not len(y):
-        raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
+    if len(y) != len(p) or not len(y): raise ValueError(f'{len(y)} labels and {len(p)} predictions: one for each')
     C = count_classes(torch.cat([y, p.to(y.device)]), C)
     return _counts(y, p[None].to(y.device), C)[0]
 
@@ -105,23 +104,20 @@ class Confusion(Measure):
     def accuracy(self): return _share(self.counts.diagonal(dim1=1, dim2=2).sum(1), self.counts.sum((1,2))) # [M]
     @property
     def rates(self): return _share(self.counts, self.counts.sum(2, keepdim=True))             # [M,C,C]: rows sum to 1
-
-# %% ../nbs/07_specificity.ipynb #feafa56c
-@patch
-def to_df(self:Confusion):
-    "One row per mask: the muted classes with and without it, the others' change, and the worst of these"
-    n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(), self.base.sum(1)),[]
-    acc = lambda counts,cs: _share(counts.diagonal()[cs].sum(), counts[cs].sum()).item()
-    prob = lambda p,cs: _share((p*n).nan_to_num(0)[cs].sum(), n[cs].sum()).item()
-    for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob, self.removed, self.classes):
-        rest = [c for c in range(len(self.vocab)) if c not in cs]
-        rows.append({
-            'network':self.title, 'muted':', '.join(self.vocab[c] for c in cs), 'filters':k,
-            'recall':acc(self.base, cs), 'recall without':acc(counts, cs),
-            'probability':prob(self.prob_base, cs), 'probability without':prob(p, cs),
-            'others change':acc(counts, rest)-acc(self.base, rest),
-            'worst other':pd.Series((rec-rec0)[rest].numpy()).min()})     # pandas leaves out blanks
-    return pd.DataFrame(rows)
+    def to_df(self):
+        "One row per mask: the muted classes with and without it, the others' change, and the worst of these"
+        n,rec0,rows = self.base.sum(1).double(),_share(self.base.diagonal(), self.base.sum(1)),[]
+        acc = lambda counts,cs: _share(counts.diagonal()[cs].sum(), counts[cs].sum()).item()
+        prob = lambda p,cs: _share((p*n).nan_to_num(0)[cs].sum(), n[cs].sum()).item()
+        for counts,rec,p,k,cs in zip(self.counts, self.recall(), self.prob, self.removed, self.classes):
+            rest = [c for c in range(len(self.vocab)) if c not in cs]
+            rows.append({
+                'network':self.title, 'muted':', '.join(self.vocab[c] for c in cs), 'filters':k,
+                'recall':acc(self.base, cs), 'recall without':acc(counts, cs),
+                'probability':prob(self.prob_base, cs), 'probability without':prob(p, cs),
+                'others change':acc(counts, rest)-acc(self.base, rest),
+                'worst other':pd.Series((rec-rec0)[rest].numpy()).min()})     # pandas leaves out blanks
+        return pd.DataFrame(rows)
 
 # %% ../nbs/07_specificity.ipynb #b2e1fed4
 def draw_axes(ax, n, w=3., h=3.):
@@ -151,7 +147,6 @@ def draw_scale(axs):
     bar.outline.set_linewidth(.5); bar.ax.tick_params(labelsize=6, width=.5)
     return axs
 
-# %% ../nbs/07_specificity.ipynb #2529a2a9
 @patch
 def plot(self:Confusion, ax=None):
     "Share of each class's images by prediction, one matrix per mask; muted classes in red (Fig. 5)"
@@ -188,7 +183,6 @@ def _muted(classes, M, C):
         raise ValueError(f'classes={classes!r} for {M} masks: pass a list with one entry for each mask')
     return [_classes(c, C) if np.size(c) else [] for c in classes]
 
-# %% ../nbs/07_specificity.ipynb #2b965361
 def masked_confusion(
     net, # A network, as `head_of` takes it: (features, labels, W, b), a Learner, or (model, dl)
     masks, # bool [M,K]: True removes the filter
@@ -221,6 +215,12 @@ def removal_order(
     return torch.from_numpy(np.lexsort((np.random.default_rng(seed).random(s.shape), -s)))
 
 # %% ../nbs/07_specificity.ipynb #8dcf9d35
+def _half(curve, removed):
+    "How many filters had to go before the curve [...,S] fell to half of its start; blank where it never did"
+    low = curve <= curve[...,:1]/2
+    at = low.double().argmax(-1)
+    return torch.tensor(removed)[at].double().masked_fill(~((curve[...,0] > 0) & low.any(-1)), torch.nan)
+
 @dataclass
 class Ablation(Measure):
     "Accuracy on a class and on the others while filters are removed in several orders"
@@ -234,24 +234,16 @@ class Ablation(Measure):
         "For each order the areas under both curves [R,n], over the share of filters removed: (own, others)"
         under = lambda o: torch.trapezoid(o, torch.tensor(self.removed).to(o)/self.removed[-1])
         return {k:(under(self.own[k]), under(self.others[k])) for k in self.own}
-
-def _half(curve, removed):
-    "How many filters had to go before the curve [...,S] fell to half of its start; blank where it never did"
-    low = curve <= curve[...,:1]/2
-    at = low.double().argmax(-1)
-    return torch.tensor(removed)[at].double().masked_fill(~((curve[...,0] > 0) & low.any(-1)), torch.nan)
-
-@patch
-def to_df(self:Ablation):
-    "One row per order: both areas, their difference and its spread over seeds, filters gone when a class is halved"
-    rows = []
-    for k,(own,others) in self.area().items():
-        gap = (others-own).nanmean(1)
-        rows.append(dict(
-            network=self.title, order=k, own=own.nanmean().item(), others=others.nanmean().item(),
-            gap=gap.mean().item(), spread=gap.std().item() if len(gap) > 1 else math.nan,
-            halved=_half(self.own[k], self.removed).nanmean().item()))
-    return pd.DataFrame(rows)
+    def to_df(self):
+        "One row per order: both areas, their difference and its spread over seeds, filters gone when a class is halved"
+        rows = []
+        for k,(own,others) in self.area().items():
+            gap = (others-own).nanmean(1)
+            rows.append(dict(
+                network=self.title, order=k, own=own.nanmean().item(), others=others.nanmean().item(),
+                gap=gap.mean().item(), spread=gap.std().item() if len(gap) > 1 else math.nan,
+                halved=_half(self.own[k], self.removed).nanmean().item()))
+        return pd.DataFrame(rows)
 
 # %% ../nbs/07_specificity.ipynb #20cdf145
 @patch
@@ -262,14 +254,11 @@ def along(self:Head, orders, cuts):
     hits,n = self.total(gates, lambda z,y: (_hits(predicted(z)==y, y, self.C), y.bincount(minlength=self.C)))
     return hits.cpu().reshape(len(orders), len(cuts), -1),n.cpu()
 
-# %% ../nbs/07_specificity.ipynb #5afa09b6
 def _orders(scores, C, K, classes, seeds, seed):
     "Name -> filter numbers [R,n,K]; n is 1 for random orders, which know no class"
-    if not isinstance(scores, dict) or not scores:
-        raise ValueError('scores must be a dict of at least one order: dict(gate=G), for example')
+    if not isinstance(scores, dict) or not scores or seeds and 'random' in scores:
+        raise ValueError("scores must be a dict such as dict(gate=G), and with seeds the name 'random' is taken by the random orders")
     scores,seeds = {k:class_rows(v, C, K, f'scores[{k!r}]') for k,v in scores.items()},check_whole('seeds', seeds)
-    if seeds and 'random' in scores:
-        raise ValueError("scores['random']: the name is taken by the random orders; rename it, or pass seeds=0")
     orders,rng = {k:removal_order(v, seed)[classes][None] for k,v in scores.items()},np.random.default_rng(seed)
     if seeds: orders['random'] = torch.from_numpy(np.stack([rng.permutation(K) for _ in range(seeds)]))[:,None]
     return orders
@@ -330,8 +319,7 @@ def plot(self:Ablation,
     c:int=None, # Class number; None: mean over the classes
 ): # the axis
     "Accuracy on the class (full line) and on the others (dashed) against filters removed; seeds shaded"
-    if c is not None and c not in self.classes:
-        raise ValueError(f'class {c!r} is not one of those ablated: {listed(self.classes)}')
+    check_known(c, [None, *self.classes], 'c')
     ax = draw_axes(ax, 1, 5, 3)[0]
     pick = slice(None) if c is None else [self.classes.index(c)]
     for i,k in enumerate(self.own):
@@ -367,7 +355,6 @@ class OwnAccuracy(Measure):
         rows.append([f'{self.title} all'.strip(), sum(n), sum(k), self.acc1, self.acc2, self.acc3, self.free])
         return pd.DataFrame(rows, columns=['class', 'images', 'filters', *self._kinds])
 
-# %% ../nbs/07_specificity.ipynb #2848bbe2
 def own_accuracy(
     net, # A network, as `head_of` takes it: (features, labels, W, b), a Learner, or (model, dl)
     own, # Filters of each class, bool [C,K]: `G > .5`, or rows of `strongest_filters`
