@@ -295,7 +295,7 @@ def attack(
     learn, # Learner, network, or what `fool_model` gave
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    eps:float=None, # Largest distance on the scale of `bounds`; None: the paper's (0.031 of their width for fgsm and pgd)
+    eps:float=None, # Largest distance on the scale of `bounds`; None: the paper's (fgsm, pgd: 0.031 of their width)
     targeted:bool=None, # Aim at a random other class? None: as in the paper's tables; Foolbox's own objects: no
     n:int=None, # Attack so many images, drawn from those classified right; None: all of them
     per_class:int=None, # So many of each class instead

@@ -253,7 +253,8 @@ class Detection(Measure):
         def row(n):
             mean = lambda k: float(np.mean(self.of(n, k)))
             err = {'error %':100*mean('error'), '±':100*self.half(n), 'false alarms %':100*mean('false_alarm')}
-            return {**name, 'images a class':n, 'pairs':round(mean('fitted')), **err, 'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
+            err |= {'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
+            return {**name, 'images a class':n, 'pairs':round(mean('fitted')), **err}
         return pd.DataFrame([*map(row, self.sizes)])
 
 # %% ../nbs/10a_detection.ipynb #01bb3251
@@ -283,7 +284,7 @@ def _check_call(repeats, seed, detector, *pairs):
 
 def detect(
     pairs:Pairs, # Of an attack
-    n_train=None, # Training images of each class, or several sizes; None: what testing leaves of the smallest, at most 500
+    n_train=None, # Training images of each class, or several sizes; None: what testing leaves, at most 500
     n_test:int=None, # Test images of each class; None: a third of the smallest class, at most 100
     test:Pairs=None, # Draw the test images from these
     repeats:int=5, # Random choices of images

@@ -219,7 +219,8 @@ def plot(self:Faithfulness, axs=None, **kw):
             c = v[w == 'deletion'].mean(0)
             look = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
             a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**look, **kw})
-        a.set(title=plain(f'{self.title} {w}'), xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
+        a.set_title(plain(f'{self.title} {w}'))
+        a.set_xlabel('share of pixels put in' if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
     return axs

@@ -233,7 +233,7 @@ class FilterScores(Measure):
     n:float # What counts as found
     vocab:list # C class names
     images:Tensor # Images with an object in each class [C]
-    n_filters = property(lambda self: torch.bincount(self.focus, minlength=len(self.vocab)), doc='Focused on each class [C]')
+    n_filters = property(lambda self: torch.bincount(self.focus, minlength=len(self.vocab)), doc='On each class [C]')
     def by_class(self,
         m=None # Numbers [F,C]; None: IoU
     )->Tensor: # [C]; NaN for a class that no filter is focused on
