@@ -38,8 +38,7 @@ def is_success(
     norm:str='L∞', # In which it is measured
     bounds:tuple=(0,1)
 )->Tensor: # bool [N]
-    """Inside the bounds, within `eps`, no all-zero fallback, and taken for the
-    target (for any class but the label where there is none)"""
+    "Inside the bounds, within `eps`, no all-zero fallback, taken for the target (for any wrong class without one)"
     a = adv.flatten(1)
     ok = (adv_preds != labels) & ((targets < 0) | (adv_preds == targets)) & a.isfinite().all(1)
     ok &= (a >= bounds[0]).all(1) & (a <= bounds[1]).all(1) & ~is_fallback(clean, adv)
@@ -89,47 +88,21 @@ class AttackResult(Measure):
     seed:int=0
     settings:str='' # The attack and its parameters
     fallback:Tensor=None # bool [N]: the attack gave an all-zero image, here replaced by the clean one
-
-# %% ../nbs/10_adversarial.ipynb #f2cf75ef
-@patch
-def __len__(self:AttackResult):
-    "Images attacked"
-    return len(self.labels)
-
-@patch
-def __getitem__(self:AttackResult, i):
-    "Some of the images: a mask, a slice or a list of numbers"
-    i = [i] if isinstance(i, numbers.Integral) else i
-    return replace(self, **{k:v[i] for k,v in vars(self).items() if isinstance(v, Tensor)})
-
-@patch
-def distances(self:AttackResult, norm=None):
-    "How far each image was moved [N], in the attack's norm or another (see `distance`)"
-    return distance(self.clean, self.adv, norm or self.norm)
-
-@patch(as_prop=True)
-def targeted(self:AttackResult):
-    "Had the attack a class to aim at?"
-    return bool((self.targets >= 0).any())
-@patch(as_prop=True)
-def changed(self:AttackResult):
-    "Which images differ from the clean ones, bool [N]"
-    return (self.adv != self.clean).flatten(1).any(1)
+    targeted = property(lambda self: bool((self.targets >= 0).any()), doc='Had the attack a class to aim at?')
+    changed = property(lambda self: (self.adv != self.clean).flatten(1).any(1), doc='Which images were moved, bool [N]')
+    success_rate = property(lambda self: self.success.float().mean().item(), doc='Share fooled as intended')
+    accuracy = property(lambda self: self.right/self.seen, doc='On the clean images of the loader')
+    robust_accuracy = property(lambda self: self.accuracy*(1 - self.success_rate), doc="Share right and not fooled")
+    def __len__(self): return len(self.labels)
+    def __getitem__(self, i):
+        "Some of the images: a mask, a slice or a list of numbers"
+        i = [i] if isinstance(i, numbers.Integral) else i
+        return replace(self, **{k:v[i] for k,v in vars(self).items() if isinstance(v, Tensor)})
+    def distances(self, norm=None):
+        "How far each image was moved [N], in the attack's norm or another (see `distance`)"
+        return distance(self.clean, self.adv, norm or self.norm)
 
 # %% ../nbs/10_adversarial.ipynb #fd86be24
-@patch(as_prop=True)
-def success_rate(self:AttackResult):
-    "Share of the attacked images that were fooled as intended"
-    return self.success.float().mean().item()
-@patch(as_prop=True)
-def accuracy(self:AttackResult):
-    "On the clean images of the loader"
-    return self.right/self.seen
-@patch(as_prop=True)
-def robust_accuracy(self:AttackResult):
-    "Share of the loader's images classified right and not fooled (of the attacked ones' share where not all were)"
-    return self.accuracy*(1 - self.success_rate)
-
 def wilson(
     k:int, # Hits
     n:int # Tries
@@ -145,18 +118,16 @@ def to_df(self:AttackResult)->pd.DataFrame:
     lo,hi = wilson(k, n)
     far = self.distances()[self.success].median().item() if k else math.nan
     aim = 'random class' if self.targeted else 'any wrong class'
-    return pd.DataFrame([{'attack':self.name, 'aims at':aim, 'ε':self.eps,
-                          'images':n, 'fooled':self.success_rate,
-        'from':lo, 'to':hi, 'accuracy left':self.robust_accuracy,
-        'distance':far, 'in':self.norm,
-        'queries':self.queries.float().mean().item()}])
+    row = {'attack':self.name, 'aims at':aim, 'ε':self.eps, 'images':n, 'fooled':self.success_rate, 'from':lo, 'to':hi}
+    row |= {'accuracy left':self.robust_accuracy, 'distance':far, 'in':self.norm}
+    return pd.DataFrame([row | dict(queries=self.queries.float().mean().item())])
 
 # %% ../nbs/10_adversarial.ipynb #96df58c1
-def _show(ax, im, lo, hi):
-    "An image [ch,H,W] without axes"
+def _show(ax, im, lo, hi, cmap='gray_r'):
+    "An image [ch,H,W] without axes; one channel in the colours of `cmap`"
     if len(im) not in (1,3): im = im.mean(0, keepdim=True)
-    ax.imshow(((im-lo)/(hi-lo)).clamp(0, 1).permute(1,2,0),
-              **(dict(cmap='gray_r', vmin=0, vmax=1) if len(im)==1 else {}))
+    look = dict(cmap=cmap, vmin=0, vmax=1) if len(im)==1 else {}
+    ax.imshow(((im-lo)/(hi-lo)).clamp(0, 1).permute(1,2,0), **look)
     ax.set(xticks=[], yticks=[])
 
 @patch
@@ -168,28 +139,20 @@ def plot(self:AttackResult,
     "Clean image, change, adversarial image; the change is scaled, and the scale said"
     at = (~self.success).int().argsort(stable=True)[:n].tolist()
     if not at: raise ValueError('there are no images: nothing to plot')
-    d = self.adv[at]-self.clean[at]
-    s = scale or d.abs().max().item() or 1.
-    axs = plt.subplots(3, len(at), figsize=(1.1*len(at)+.8, 3.7), squeeze=False,
-                       layout='constrained')[1] if ax is None else ax
+    d,name = self.adv[at]-self.clean[at],lambda c: str(self.vocab[int(c)] if self.vocab else int(c))
+    s,size = scale or d.abs().max().item() or 1.,(1.1*len(at)+.8, 3.7)
+    axs = plt.subplots(3, len(at), figsize=size, squeeze=False, layout='constrained')[1] if ax is None else ax
     for col,i,o in zip(axs.T, at, d):
         _show(col[0], self.clean[i], *self.bounds)
+        _show(col[1], o, -s, s, 'RdBu_r')
         _show(col[2], self.adv[i], *self.bounds)
-        if len(o) not in (1,3): o = o.mean(0, keepdim=True)
-        if len(o) == 1:
-            col[1].imshow(o[0], cmap='RdBu_r', vmin=-s, vmax=s)
-            col[1].set(xticks=[], yticks=[])
-        else: _show(col[1], o, -s, s)
-        col[0].set_title(self._name(self.labels[i]), fontsize=9, parse_math=False)
-        col[2].set_title(self._name(self.adv_preds[i]), fontsize=9, parse_math=False,
-                         color='tab:red' if self.success[i] else 'k')
+        col[0].set_title(name(self.labels[i]), fontsize=9, parse_math=False)
+        red = 'tab:red' if self.success[i] else 'k'
+        col[2].set_title(name(self.adv_preds[i]), fontsize=9, parse_math=False, color=red)
     for a,t in zip(axs[:,0], ('clean', f'change\n(±{s:.2g})', 'attacked')): a.set_ylabel(t, fontsize=9)
     eps,aim = ('' if self.eps is None else f', ε = {self.eps:g}', ', at a random class' if self.targeted else '')
     axs[0,0].figure.suptitle(f'{self.name}{eps}{aim}: {self.success_rate:.0%} of {len(self)} fooled', fontsize=10)
     return axs
-
-@patch
-def _name(self:AttackResult, c): return str(self.vocab[int(c)]) if self.vocab else str(int(c))
 
 # %% ../nbs/10_adversarial.ipynb #600dbdf7
 def _fgsm(targeted):
@@ -221,9 +184,8 @@ class CarliniWagnerAttack(fb.attacks.L2CarliniWagnerAttack):
         self.stepsizes = tuple(np.atleast_1d(stepsizes).tolist())
 
     def run(self, model, inputs, criterion, **kw):
-        x,restore = ep.astensor_(inputs)
-        goal,x,asked = Goal(get_criterion(criterion)),x.raw,lambda: getattr(
-            getattr(model, 'image_model', None), 'n_asked', 0)
+        (x,restore),counter = ep.astensor_(inputs),getattr(model, 'image_model', None)
+        goal,x,asked = Goal(get_criterion(criterion)),x.raw,lambda: getattr(counter, 'n_asked', 0)
         adv,left,self.queries = x.clone(),torch.arange(len(x), device=x.device),torch.zeros(len(x), dtype=torch.int64)
         for self.stepsize in self.stepsizes:
             if not len(left): break
@@ -257,8 +219,8 @@ def _unknown(name):
     "What to say of an attack that isn't in `ATTACKS`"
     low,theirs = str(name).lower(),[k for k,v in vars(fb.attacks).items() if isinstance(v, type)]
     ours = (low in ATTACKS or name not in theirs) and did_you_mean(low, ATTACKS)
-    return (f'unknown attack {name!r}{ours or did_you_mean(name, theirs)}: use one of {", ".join(ATTACKS)}, or an attack object '
-            'of Foolbox (foolbox.attacks.NAME())')
+    near = ours or did_you_mean(name, theirs)
+    return f'unknown attack {name!r}{near}: use one of {", ".join(ATTACKS)}, or an attack object of Foolbox (foolbox.attacks.NAME())'
 
 # %% ../nbs/10_adversarial.ipynb #297425fa
 def _choose(labels, preds, vocab, n=None, per_class=None, seed=0):
@@ -289,12 +251,9 @@ def _seeded(*seed, device=None):
 # %% ../nbs/10_adversarial.ipynb #26c67c8f
 def _plainly(e, atk):
     "Two errors that attacks make, in words that say what to do; others as they are"
-    if 'unsupported criterion' in str(e): return ValueError(
-        f"{type(atk).__name__} can't aim at a class: use targeted=False")
+    if 'unsupported criterion' in str(e): return ValueError(f"{type(atk).__name__} can't aim at a class: use targeted=False")
     if 'does not require grad' not in str(e): return e
-    return ValueError('this attack needs gradients, and the network gives none (as '
-                      'after torch.jit.optimize_for_inference): attack the network '
-                      "that it was made from, or take 'single_pixel', which needs none")
+    return ValueError("this attack needs gradients, and the network gives none (as after torch.jit.optimize_for_inference): attack the network that it was made from, or take 'single_pixel', which needs none")
 
 def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     "One batch: attacked images, and the queries for each, on the CPU"
@@ -306,13 +265,6 @@ def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
         except (ValueError,RuntimeError) as e: raise _plainly(e, atk) from None
     n = torch.full((len(x),), (fm.image_model.n_asked - asked)//len(x))
     return out.detach().cpu(),getattr(atk, 'queries', n)
-
-def _attack_all(fm, atk, x, y, t, index, eps, seed, bs):
-    "All images in batches, with the network as it was afterwards"
-    with untouched(fm.image_model.net), frozen(fm.image_model.net):
-        batches = list(zip(*(v.split(bs) for v in (x,y,t,index))))
-        parts = [_attack_batch(fm, atk, *o, eps, seed) for o in with_bar(batches)]
-    return map(torch.cat, zip(*parts))
 
 # %% ../nbs/10_adversarial.ipynb #37f752b5
 def _predict(m, x, bs):
@@ -328,8 +280,7 @@ def _set_up(attack, targeted, eps, kw, seed, bs):
     if 'epsilon' in kw: raise ValueError('epsilon=: it is called eps here')
     check_whole('seed', seed); check_whole('bs', bs, 1)
     check_number('targeted', targeted, lambda t: t in (None,True,False), 'pass True, False or None')
-    if eps is not None: check_number('eps',
-        eps, lambda e: 0 <= e < math.inf, 'pass one distance of at least 0 (attack_curve takes several)')
+    if eps is not None: check_number('eps', eps, lambda e: 0 <= e < math.inf, 'pass one distance of at least 0 (attack_curve takes several)')
     if not isinstance(attack, fb.Attack):
         atk,(_,e,t) = make_attack(attack, targeted, **kw),ATTACKS[attack]
         if getattr(atk, 'per_image', False) and 'seed' not in kw: atk.seed = seed
@@ -344,8 +295,7 @@ def attack(
     learn, # Learner, network, or what `fool_model` gave
     attack='fgsm', # One of `ATTACKS`, or an attack object of Foolbox
     dl=None, # Loader of (images, labels); None: the Learner's `dls.valid`
-    # Largest distance on the scale of `bounds`; None: the paper's (0.031 of the bounds' width for fgsm
-    eps:float=None, # and pgd, else no limit)
+    eps:float=None, # Largest distance on the scale of `bounds`; None: the paper's (fgsm, pgd: 0.031 of their width)
     targeted:bool=None, # Aim at a random other class? None: as in the paper's tables; Foolbox's own objects: no
     n:int=None, # Attack so many images, drawn from those classified right; None: all of them
     per_class:int=None, # So many of each class instead
@@ -362,9 +312,12 @@ def attack(
     if eps is not None and _norm_of(atk) == 'L∞' and eps > hi - lo:
         raise ValueError(f'eps={eps} is wider than the bounds {lo}..{hi}: write grey levels as 8/255')
     index = _choose(fm.labels, fm.preds, fm.vocab, n, per_class, seed)
-    t = (draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1))
-    x,y,t = fm.images(index),fm.labels[index],t[index]
-    adv,queries = _attack_all(fm, atk, x, y, t, index, None if _is_minimal(atk) else eps, seed, bs)
+    t = draw_targets(fm.labels, len(fm.vocab), seed) if targeted else torch.full_like(fm.labels, -1)
+    x,y,t = all_ = fm.images(index),fm.labels[index],t[index]
+    with untouched(fm.image_model.net), frozen(fm.image_model.net):
+        batches,limit = list(zip(*(v.split(bs) for v in (*all_,index)))),None if _is_minimal(atk) else eps
+        parts = [_attack_batch(fm, atk, *o, limit, seed) for o in with_bar(batches)]
+    adv,queries = map(torch.cat, zip(*parts))
     return _judge(fm, atk, x, adv, y, t, bs, index=index, queries=queries, name=name, eps=eps, seed=seed)
 
 def _judge(fm, atk, x, adv, y, t, bs, eps, **kw):

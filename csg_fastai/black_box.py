@@ -55,8 +55,7 @@ class Goal:
     def hit(self, z, i): return (z.argmax(1) == self.cls[i]) == self.targeted
     def of(self, i):
         "The same goal for the images `i` alone"
-        kind = (fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification)
-        return kind(self.cls[i])
+        return (fb.criteria.TargetedMisclassification if self.targeted else fb.criteria.Misclassification)(self.cls[i])
     def score(self, z, i):
         "What the attack lowers: the probability of the label, or minus that of the target"
         p = z.softmax(1).gather(1, self.cls[i][:,None])[:,0]
@@ -157,15 +156,13 @@ class LocalSearchAttack(BlackBoxAttack):
         d:int=5, # Half side of the neighbourhood, pixels
         t:int=5, # Pixels perturbed each round
         R:int=150, # Rounds at most
-        # Perturb where the probe left the probability 'high' (Foolbox 2.3, 2.4) or
-        # 'low' (before)
-        pick:str='high',
+        pick:str='high', # Perturb where the probe left the probability 'high' (Foolbox 2.3, 2.4) or 'low' (before)
         probes:int=128, # Pixels probed each round, at most
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        check_known(pick, ('high','low'),
-            'pick'); check_number('r', r, lambda r: 0 <= r <= 2, 'the cyclic perturbation needs a factor from 0 to 2')
+        check_known(pick, ('high','low'), 'pick')
+        check_number('r', r, lambda r: 0 <= r <= 2, 'the cyclic perturbation needs a factor from 0 to 2')
         self.r,self.p,self.d,self.t,self.R,self.pick,self.probes = r,p,d,t,R,pick,probes
 
 # %% ../nbs/09e_black_box.ipynb #7b51aabb
@@ -240,15 +237,13 @@ class OnePixelAttack(BlackBoxAttack):
         maxiter:int=75, # Generations after the first
         popsize:int=400, # Candidates in a generation
         recombination:float=1., # Share of a parent's numbers that are replaced
-        # Range of the factor of the differences, drawn anew each generation
-        mutation=(.5,1),
+        mutation=(.5,1), # Range of the factor of the differences, drawn anew each generation
         strategy:str='best1bin', # As SciPy names them
         **kwargs # `seed`, `bs`
     ):
         super().__init__(**kwargs)
-        check_whole('popsize', popsize, 5); check_whole('maxiter', maxiter)
-        self.maxiter,self.popsize,self.recombination,self.mutation,self.strategy = (
-            maxiter,popsize,recombination,mutation,strategy)
+        self.maxiter,self.popsize = check_whole('maxiter', maxiter),check_whole('popsize', popsize, 5)
+        self.recombination,self.mutation,self.strategy = recombination,mutation,strategy
 
 # %% ../nbs/09e_black_box.ipynb #b909478c
 @patch

@@ -151,14 +151,13 @@ def _per_class(p, n, rank, what, skip=()):
     for c in np.unique(p.labels):
         own = p.labels.numpy() == c
         i = np.flatnonzero(free & own)
-        if len(i) < n: raise ValueError(_too_few(n, what, p.vocab[c] if p.vocab else c, own.sum(), own.sum()-len(i)))
+        if len(i) < n: # not all of them may be free
+            used,ask = own.sum()-len(i),'n_test=' if what=='test' else 'n_train='
+            if used and what != 'test': ask = 'n_train= or n_test='
+            of = f', of which {used} are for testing' if used else ''
+            raise ValueError(f'{n} {what} images per class asked for, but of class {p.vocab[c] if p.vocab else c} the network got only {own.sum()} right{of}: pass a smaller {ask}, or attack more')
         out.append(i[np.argsort(rank[i], kind='stable')[:n]])
     return np.concatenate(out)
-
-def _too_few(n, what, c, there, used):
-    of = f', of which {used} are for testing' if used else ''
-    ask = 'n_test=' if what=='test' else 'n_train= or n_test=' if used else 'n_train='
-    return f'{n} {what} images per class asked for, but of class {c} the network got only {there} right{of}: pass a smaller {ask}, or attack more'
 
 def split_images(
     pairs:Pairs, # To draw from
@@ -209,8 +208,7 @@ def error_rates(
     threshold:float=.5 # Above it an image is called adversarial
 )->dict: # error (mean of both), false_alarm, missed, auroc; shares
     "How often a detector errs"
-    clean = finite_tensor(clean, 'scores of clean images', (1,))
-    adv = finite_tensor(adv, 'scores of adversarial images', (1,))
+    clean,adv = (finite_tensor(o, f'scores of {k} images', (1,)) for k,o in dict(clean=clean, adversarial=adv).items())
     threshold = check_number('threshold', threshold, lambda v: float(v) == v, 'pass a number')
     false,missed = (clean > threshold).double().mean().item(),(adv <= threshold).double().mean().item()
     auroc = roc_auc_score(np.repeat([0,1], [len(clean), len(adv)]), torch.cat([clean, adv]).cpu())
@@ -245,8 +243,7 @@ class Detection(Measure):
     title:str='' # Of the network
     attack:str='' # Its name
     def of(self, n, key='error'): return [r[key] for r in self.rows if r['n_train']==n]
-    @property
-    def sizes(self): return sorted({r['n_train'] for r in self.rows})
+    sizes = property(lambda self: sorted({r['n_train'] for r in self.rows}))
     def half(self, n, key='error'):
         "Half of the 95 % interval over the repeats"
         return repeat_interval(self.of(n, key), np.mean(np.divide(self.of(n, 'tested'), self.of(n, 'fitted'))))
@@ -255,9 +252,9 @@ class Detection(Measure):
         name = dict(network=self.title) | (dict(attack=self.attack) if self.attack else {})
         def row(n):
             mean = lambda k: float(np.mean(self.of(n, k)))
-            return {**name,
-                'images a class':n, 'pairs':round(mean('fitted')), 'error %':100*mean('error'), '±':100*self.half(n),
-                'false alarms %':100*mean('false_alarm'), 'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
+            err = {'error %':100*mean('error'), '±':100*self.half(n), 'false alarms %':100*mean('false_alarm')}
+            err |= {'missed %':100*mean('missed'), 'AUROC':mean('auroc')}
+            return {**name, 'images a class':n, 'pairs':round(mean('fitted')), **err}
         return pd.DataFrame([*map(row, self.sizes)])
 
 # %% ../nbs/10a_detection.ipynb #01bb3251
@@ -287,8 +284,7 @@ def _check_call(repeats, seed, detector, *pairs):
 
 def detect(
     pairs:Pairs, # Of an attack
-    # Training images of each class, or a list of sizes; None: what testing leaves of the smallest class, at most 500
-    n_train=None,
+    n_train=None, # Training images of each class, or several sizes; None: what testing leaves, at most 500
     n_test:int=None, # Test images of each class; None: a third of the smallest class, at most 100
     test:Pairs=None, # Draw the test images from these
     repeats:int=5, # Random choices of images
@@ -384,8 +380,7 @@ class GateDetector:
         self.name = (stand_in if G is None else 'gate') + ', two-sided'*two_sided
     def score(self, f:Feats, preds:Tensor=None)->Tensor: # [N]
         "Distance in standard deviations of the class `preds`; None: of the predicted one"
-        if not hasattr(self, 'rows'):
-            raise ValueError('this detector has seen nothing yet: fit it to clean images first')
+        if not hasattr(self, 'rows'): raise ValueError('this detector has seen nothing yet: fit it to clean images first')
         p = f.preds if preds is None else preds
         m,s = (o[p.cpu()].to(f.last) for o in (self.mean, self.sd))
         z = (gate_distance(f.last, p, self.rows) - m) / s

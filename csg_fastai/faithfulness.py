@@ -85,19 +85,17 @@ def pixel_rank(
     return torch.empty_like(idx).scatter_(1, idx, rank).view(maps.shape)
 
 # %% ../nbs/09c_faithfulness.ipynb #a33fe5b6
-def _blur_matrix(n, sigma, like):
-    i = torch.arange(n, device=like.device, dtype=like.dtype)
-    w = torch.exp(-(i[:,None] - i)**2/(2*sigma**2))
-    return w/w.sum(1, keepdim=True)
-
 def blurred(
     x:Tensor, # Images [B,C,H,W]
     sigma:float=1/8 # Standard deviation of the Gaussian, as a share of height and width
 )->Tensor: # [B,C,H,W]
     "Images without their details; beyond the border there is nothing, and the weights sum to 1"
     check_number('sigma', sigma, lambda s: 0 < s < math.inf, 'pass a share of the image above 0')
-    h,w = x.shape[2:]
-    return _blur_matrix(h, sigma*h, x) @ x @ _blur_matrix(w, sigma*w, x).T
+    def matrix(n):
+        i = torch.arange(n, device=x.device, dtype=x.dtype)
+        w = torch.exp(-(i[:,None] - i)**2/(2*(sigma*n)**2))
+        return w/w.sum(1, keepdim=True)
+    return matrix(x.shape[2]) @ x @ matrix(x.shape[3]).T
 
 # %% ../nbs/09c_faithfulness.ipynb #44e22437
 def empty_images(
@@ -115,18 +113,15 @@ def empty_images(
 # %% ../nbs/09c_faithfulness.ipynb #93a955fe
 SCORES = dict(prob=lambda z: z.float().softmax(1), logit=lambda z: z.float())
 
-def _one_part(model, start, end, y, rank, i, n, score):
-    "Scores of the images `i` with their first `n` pixels from `end`, the others from `start`"
-    z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
-    return SCORES[score](class_scores(model(z))).gather(1, y[i][:,None])[:,0]
-
 def _curve(model, start, end, y, rank, steps, bs, score):
     "Scores [B,steps+1] on the way from `start` to `end`"
+    def some(i, n):
+        "Of the images `i` with their first `n` pixels from `end`, the others from `start`"
+        z = torch.where((rank[i] < n[:,None,None])[:,None], end[i], start[i])
+        return SCORES[score](class_scores(model(z))).gather(1, y[i][:,None])[:,0]
     n = (torch.arange(steps+1, device=rank.device)*rank[0].numel()/steps).round().long()
     at = torch.cartesian_prod(torch.arange(len(y), device=rank.device), n)
-    with untouched(model):
-        ps = [_one_part(model, start, end, y, rank, *o.T, score) for o in at.split(bs)]
-    return torch.cat(ps).view(len(y), -1)
+    with untouched(model): return torch.cat([some(*o.T) for o in at.split(bs)]).view(len(y), -1)
 
 # %% ../nbs/09c_faithfulness.ipynb #4b56468d
 def insertion_deletion(
@@ -169,20 +164,15 @@ def _some(learn, dl, n):
 # %% ../nbs/09c_faithfulness.ipynb #7887d060
 NOTHING = {'random':random_maps(), 'centre':centre_maps()}
 
-def _named(maps):
-    "Functions of maps by name, with those that know nothing at the end"
+def _setup(learn, dl, n, maps):
+    "What both checks need: network, images and labels on its device, functions by name, those that know nothing last"
     if callable(maps): maps = {getattr(maps, '__name__', 'maps'):maps}
     if not isinstance(maps, dict) or not maps or not all(map(callable, maps.values())):
         raise ValueError('maps: pass a function of (model, x, y), or a dict of them by name')
-    return {**maps, **{k:v for k,v in NOTHING.items() if k not in maps}}
-
-def _setup(learn, dl, n, maps):
-    "What both checks need: network, images and labels on its device, functions"
-    model,maps = bare_model(learn),_named(maps)
-    x,y = _some(learn, dl, n)
+    model,(x,y) = bare_model(learn),_some(learn, dl, n)
     p = next(model.parameters(), x)
     (x,),(y,) = feed([x], p.device, p.dtype),feed([y], p.device, None)
-    return model, x, y, maps
+    return model,x,y,maps | {k:v for k,v in NOTHING.items() if k not in maps}
 
 # %% ../nbs/09c_faithfulness.ipynb #c32bedf1
 @dataclass
@@ -192,8 +182,7 @@ class Faithfulness(Measure):
     base:str='blur' # The empty image
     score:str='prob'
     title:str='' # Of the network
-    @property
-    def aucs(self): return {k:tuple(map(auc, v)) for k,v in self.curves.items()}
+    aucs = property(lambda self: {k:tuple(map(auc, v)) for k,v in self.curves.items()})
     def to_df(self)->pd.DataFrame:
         "Mean area under the curves of each map; ± is half of a 95 % interval over images"
         rows = {k:[*_mean_pm(i), *_mean_pm(d)] for k,(i,d) in self.aucs.items()}
@@ -216,8 +205,7 @@ def faithfulness(
     "Insertion and deletion of maps, beside those of a random map and of a blob in the middle"
     model,x,y,maps = _setup(learn, dl, n, maps)
     bs = check_whole('bs', bs, 1)
-    with untouched(model):
-        ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
+    with untouched(model): ms = {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
     curves = lambda m: tuple(o.cpu() for o in insertion_deletion(model, x, y, m, base, steps, bs, score, seed))
     return Faithfulness({k:curves(m) for k,m in ms.items()}, base if isinstance(base, str) else 'given', score, title)
 
@@ -231,8 +219,8 @@ def plot(self:Faithfulness, axs=None, **kw):
             c = v[w == 'deletion'].mean(0)
             look = dict(ls=':', color={'random':'0.6', 'centre':'0.2'}[k]) if k in NOTHING else {}
             a.plot(np.linspace(0, 1, len(c)), c, label=plain(f'{k}: {auc(c):.3f}'), **{**look, **kw})
-        a.set(title=plain(f'{self.title} {w}'),
-            xlabel='share of pixels put in' if w == 'insertion' else 'share taken out')
+        a.set_title(plain(f'{self.title} {w}'))
+        a.set_xlabel('share of pixels put in' if w == 'insertion' else 'share taken out')
         a.legend(fontsize=7, title='area', title_fontsize=7)
     axs[0].set_ylabel({'prob':'probability of the class'}.get(self.score, self.score))
     return axs
@@ -245,17 +233,15 @@ def weight_layers(model:nn.Module)->dict:  # Name -> modules, the output's first
         own = list(m.parameters(recurse=False))
         if any(p.ndim > 1 for p in own): groups[name] = [m]
         elif own and groups: list(groups.values())[-1].append(m)
-    if not groups:
-        raise ValueError('the network has no layer with weights: there is nothing to randomise')
-    return dict(reversed(groups.items()))
+    if groups: return dict(reversed(groups.items()))
+    raise ValueError('the network has no layer with weights: there is nothing to randomise')
 
 # %% ../nbs/09c_faithfulness.ipynb #a71c8624
 @contextmanager
 def keep_weights(model:nn.Module):
     "Afterwards `model` is what it was before, bit for bit, also after an error"
-    ps = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(), p.requires_grad)
-        for p in model.parameters()]
-    saved = state_of(model)
+    of = lambda p: (p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone(), p.requires_grad)
+    ps,saved = [*map(of, model.parameters())],state_of(model)
     try: yield model
     finally:
         with torch.no_grad():
@@ -271,8 +257,7 @@ def _shuffle(m, g):
         p.copy_(p.flatten()[torch.randperm(p.numel(), generator=g).to(p.device)].view_as(p))
 
 def _reset(m, g):
-    if not hasattr(m, 'reset_parameters'):
-        raise ValueError(f"a {type(m).__name__} can't reset its parameters: use by='shuffle'")
+    if not hasattr(m, 'reset_parameters'): raise ValueError(f"a {type(m).__name__} can't reset its parameters: use by='shuffle'")
     gpus = {p.device.index for p in m.parameters(recurse=False) if p.device.type=='cuda'}
     with torch.random.fork_rng(gpus):
         # torch.manual_seed would set every GPU's state, and not take it back
@@ -330,8 +315,7 @@ def ssim(
     # k: sample variances, as scikit-image has them
     ma,mb,k = pool(a),pool(b),w*w/(w*w-1)
     va,vb,cov = k*(pool(a*a) - ma**2),k*(pool(b*b) - mb**2),k*(pool(a*b) - ma*mb)
-    s = ((2*ma*mb + .01**2)*(2*cov + .03**2)/((ma**2 + mb**2 + .01**2)*(va + vb + .03**2)))
-    return s.mean((1,2)).float()
+    return ((2*ma*mb + .01**2)*(2*cov + .03**2)/((ma**2 + mb**2 + .01**2)*(va + vb + .03**2))).mean((1,2)).float()
 
 # %% ../nbs/09c_faithfulness.ipynb #65df6828
 @dataclass
@@ -370,11 +354,6 @@ def _stages(model, names, order, by, seed):
         randomise(groups[l], by, seed+i)
         yield l
 
-def _check_sanity(model, order, by, layers):
-    check_known(order, ('cascade','independent'), 'order'); check_known(by, RANDOM, 'by')
-    names = list(weight_layers(model))
-    return [check_known(l, names, 'layer') for l in layers or names]
-
 # %% ../nbs/09c_faithfulness.ipynb #b0402dec
 def sanity(
     learn, # Learner or network
@@ -390,7 +369,9 @@ def sanity(
 )->Sanity:
     "Are maps other ones when the weights are random? (Adebayo et al. 2018); the network is left as it was"
     model,x,y,maps = _setup(learn, dl, n, maps)
-    names,bs,seed = _check_sanity(model, order, by, layers),check_whole('bs', bs, 1),check_whole('seed', seed)
+    check_known(order, ('cascade','independent'), 'order'); check_known(by, RANDOM, 'by')
+    every,bs,seed = list(weight_layers(model)),check_whole('bs', bs, 1),check_whole('seed', seed)
+    names = [check_known(l, every, 'layer') for l in layers or every]
     _check_classes(model, x, y)
     make = lambda: {k:_make_maps(f, model, x, y, bs, k) for k,f in maps.items()}
     with untouched(model), keep_weights(model):

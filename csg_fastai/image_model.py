@@ -95,17 +95,13 @@ def _stats(net, dl, mean=None, std=None, bounds=(0,1)):
     if none and own: return own
     given = [torch.as_tensor(d if o is None else o).float().cpu().flatten() for o,d in ((mean,0.), (std,1.))]
     if not (given[1] > 0).all(): raise ValueError(f'std={std}: pass positive numbers')
-    if none:
-        return next((o for o in _pretrained_stats(net) if not _fit(dl, *given, bounds) and _fit(dl, *o, bounds)), given)
+    if none: # what timm notes in its networks
+        cfgs = [c for m in net.modules() if (c := getattr(m, 'pretrained_cfg', None)) and c.get('mean') and c.get('std')]
+        theirs = [[torch.tensor(c[k]).float() for k in ('mean','std')] for c in cfgs[:1]]
+        return next((o for o in theirs if not _fit(dl, *given, bounds) and _fit(dl, *o, bounds)), given)
     if own and _fit(dl, *own, bounds) and not all(torch.allclose(a, b, atol=1e-4) for a,b in zip(own, given)):
         raise ValueError(f'the loader normalises with mean {own[0].tolist()} and std {own[1].tolist()}: leave out mean= and std=')
     return given
-
-def _pretrained_stats(net):
-    "What timm notes in its networks"
-    cfgs = [getattr(m, 'pretrained_cfg', None) for m in net.modules()]
-    return [[torch.tensor(c[k]).float() for k in ('mean','std')]
-        for c in cfgs if c and c.get('mean') and c.get('std')][:1]
 
 # %% ../nbs/09d_image_model.ipynb #adv00002
 @patch
@@ -117,8 +113,7 @@ def to_images(self:ImageModel, x):
     if not x.isfinite().all(): raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
-    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: '
-                     'pass mean=, std= or bounds= to attack, fool_model, from_learner or from_model')
+    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: pass mean=, std= or bounds= to attack, fool_model, from_learner or from_model')
 
 # %% ../nbs/09d_image_model.ipynb #25adae53
 def normalised_model(
@@ -137,12 +132,11 @@ def normalised_model(
 @contextmanager
 def _batches(dl):
     "Images and class numbers of `dl`, batch by batch, in the set's order; random numbers come back at the end"
-    with plain_data(dl) as dl: yield _images_of(dl)
-
-def _images_of(dl):
-    for xs,y in each_batch(dl):
-        if len(xs) != 1 or xs[0].ndim != 4: raise ValueError('an attack needs one tensor of images [B,ch,H,W] per batch, and labels')
-        yield xs[0],class_numbers(y)
+    def images():
+        for xs,y in each_batch(d):
+            if len(xs) != 1 or xs[0].ndim != 4: raise ValueError('an attack needs one tensor of images [B,ch,H,W] per batch, and labels')
+            yield xs[0],class_numbers(y)
+    with plain_data(dl) as d: yield images()
 
 # %% ../nbs/09d_image_model.ipynb #6dea4bd2
 class _Grab(Callback):
@@ -171,8 +165,7 @@ def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
     if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max(): return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
-    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
-                     'and the network (a callback?) changes images or scores: make it part of the network')
+    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader and the network (a callback?) changes images or scores: make it part of the network')
 
 # %% ../nbs/09d_image_model.ipynb #ef84684b
 def fool_model(
@@ -185,7 +178,9 @@ def fool_model(
     "A Foolbox model of `learn`; `ValueError` unless its scores on the clean images are those of `learn.validate()`"
     if isinstance(learn, FoolModel):
         if mean is std is bounds is None and dl in (None, learn.dl): return learn
-        learn,dl,mean,std,bounds = _again(learn, dl, mean, std, bounds)
+        m,dl = learn.image_model,learn.dl if dl is None else dl # what made it, with what is given instead
+        if mean is None and std is None: mean,std = m.mean.flatten(),m.std.flatten()
+        learn,bounds = m.net,m.bounds if bounds is None else bounds
     m,dl = normalised_model(learn, dl, mean, std, bounds),default_dl(learn, dl)
     try:
         with torch.no_grad(), _batches(dl) as batches:
@@ -195,12 +190,6 @@ def fool_model(
         raise ValueError(f"the network can't take the loader's images: {str(e).splitlines()[0]}") from None
     check_range(ys, zs.shape[1])
     return FoolModel(m, dl, class_names(learn, dl, zs.shape[1]), ys, _same_scores(zs, own, ys))
-
-def _again(fm, dl, mean, std, bounds):
-    "What made `fm`, with what is given instead"
-    m = fm.image_model
-    if mean is None and std is None: mean,std = m.mean.flatten(),m.std.flatten()
-    return m.net,fm.dl if dl is None else dl,mean,std,m.bounds if bounds is None else bounds
 
 # %% ../nbs/09d_image_model.ipynb #6cbe8d28
 @patch

@@ -316,20 +316,16 @@ BASELINES = 'full image','centred box','random filter','ideal map'
 def _who(self:Localization, who):
     "The columns of the maps themselves, or of a baseline"
     check_known(who, ('maps', *BASELINES), 'who')
-    own = dict(iou=self.iou, pointing=self.pointing, energy=self.energy)
+    own,o = dict(iou=self.iou, pointing=self.pointing, energy=self.energy),self.technique
     if who=='maps': return self._columns(**own)
     if who=='full image': return self._columns(*[self.area]*3)
     if who=='centred box': return self._columns(**self.box)
-    if who=='ideal map': return self._columns(self._ideal(), None, None) if isinstance(self.technique, CAM) else None
+    if who=='ideal map':                                      # it ranks all pixels of the object first
+        if not isinstance(o, CAM): return None
+        m = (math.floor(round(o.top*self.pixels, 6)) + (not o.strict))/self.pixels
+        return self._columns(torch.minimum(self.area, torch.tensor(m)) / self.area.clamp_min(m), None, None)
     if self.single: return self._columns(**own, other=True)
     return self.random and self._columns(**self.random)
-
-@patch
-def _ideal(self:Localization):
-    "The IoU of a map that ranks all pixels of the object first, cut off at the same share of the image"
-    o = self.technique
-    m = (math.floor(round(o.top*self.pixels, 6)) + (not o.strict))/self.pixels
-    return torch.minimum(self.area, torch.tensor(m)) / self.area.clamp_min(m)
 
 # %% ../nbs/09b_localization.ipynb #ea1e7e46
 @patch
@@ -455,20 +451,16 @@ def to_df(self:Table2)->pd.DataFrame:
     "Rows: technique, metric, training; columns: classes and total"
     rows = {}
     for locs in zip(*self.results.values()):
+        o = locs[0].technique
+        title = f'{o.title} for {"all filters" if isinstance(o, CAM) else "one filter"}'
         for col in ('Avg-IoU',ap_name(locs[0].n)):
-            get = lambda who: {name:t.by_class(who)[col] for name,t in zip(self.results, locs) if t._who(who)}
-            for o in ('maps', *self.baselines):
-                vs = get(o) if o=='maps' else _one_if_equal(o, get(o))
-                rows |= {(_title(locs[0]),col,k):v for k,v in vs.items()}
+            for who in ('maps', *self.baselines):
+                vs = {name:t.by_class(who)[col] for name,t in zip(self.results, locs) if t._who(who)}
+                if who != 'maps':                             # one row for all trainings where they agree
+                    one = len({tuple(v.fillna(-1)) for v in vs.values()}) == 1
+                    vs = {who:next(iter(vs.values()))} if one else {f'{who} ({k})':v for k,v in vs.items()}
+                rows |= {(title,col,k):v for k,v in vs.items()}
     return pd.DataFrame(rows).T.rename_axis(['localization','metric','training'])
-
-def _one_if_equal(who, rows):
-    "Rows named after the baseline, one for all trainings where they agree"
-    vs = list(rows.values())
-    if vs and all(v.equals(vs[0]) for v in vs): return {who:vs[0]}
-    return {f'{who} ({k})':v for k,v in rows.items()}
-
-def _title(t): return f'{t.technique.title} for {"all filters" if isinstance(t.technique, CAM) else "one filter"}'
 
 # %% ../nbs/09b_localization.ipynb #eacb40ae
 @patch
@@ -570,8 +562,7 @@ def show_maps(
             raise ValueError(f'{len(masks)} masks, but image {max(images)} is asked for: pass one for each')
         o = object_masks([masks[i] for i in images], object, h.shape[-2:]).cpu()
         titles = [f'{t}: IoU {v:.2f}' for t,v in zip(titles, iou(m.cpu(), o))]
-    if axs is None:
-        size = 1.5*len(images),1.8
-        axs = plt.subplots(1, len(images), figsize=size, layout='constrained', squeeze=False)[1][0]
+    size = 1.5*len(images),1.8
+    if axs is None: axs = plt.subplots(1, len(images), figsize=size, layout='constrained', squeeze=False)[1][0]
     for i,ax in enumerate(axs): draw_map(ax, p[i], h[i], m[i], o[i], titles[i])
     return axs

@@ -10,7 +10,7 @@ __all__ = ['as_size', 'resize', 'top_value', 'top_mask', 'cam', 'still_network',
 
 # %% ../nbs/09_maps.ipynb #29501da4
 import math, time
-import numpy as np, pandas as pd, torch
+import numpy as np, torch
 import torch.nn.functional as F
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ from .passes import bare_model, default_dl, evaluating, feed, first_images, fit_
 from .passes import place_in, rows_of, with_bar
 from .place import class_scores, Place
 from .trace import untouched
-from .measure import Measure
 
 # %% ../nbs/09_maps.ipynb #95f06240
 def as_size(size):
@@ -112,8 +111,7 @@ def _scores(out):
 def _grad(out, x, what, **kw):
     g = torch.autograd.grad(out, x, allow_unused=True, **kw)[0] if out.requires_grad else None
     if g is not None: return g
-    raise ValueError(f"{what}: the model detaches it, or runs under torch.no_grad(). "
-                     "Use 'cam' or 'activmap', which need no gradient, or remove that from its forward")
+    raise ValueError(f"{what}: the model detaches it, or runs under torch.no_grad(). Use 'cam' or 'activmap', which need no gradient, or remove that from its forward")
 
 def score_gradient(
     model, xs, place, # Bare model, its inputs, and the place of the last map
@@ -336,7 +334,7 @@ def gradmap(
 
 # %% ../nbs/09_maps.ipynb #62249a40
 @dataclass
-class GradmapCost(Measure):
+class GradmapCost:
     "What GradMaps would take"
     images:int
     filters:int
@@ -344,12 +342,9 @@ class GradmapCost(Measure):
     device:str
     passes = property(lambda self: self.images*self.filters)
     seconds = property(lambda self: self.passes*self.seconds_each)
-    def __str__(self):
+    def __repr__(self):
         each = f'{self.filters} filters x {self.images} images'
         return f'GradMap: {each} = {self.passes:,} backward passes, about {_time(self.seconds)} on {self.device}'
-    def to_df(self):
-        row = dict(images=self.images, filters=self.filters, passes=self.passes, device=self.device)
-        return pd.DataFrame([{**row, 'ms each':1000*self.seconds_each, 'about':_time(self.seconds)}])
 
 def _time(s):
     if s < 120: return f'{s:.1f} s' if s < 10 else f'{s:.0f} s'

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from functools import lru_cache
 from torch import Tensor
-from .checks import check_known, check_number, check_share, check_whole, class_numbers, count_classes
+from .checks import check_known, check_number, check_share, check_vocab, class_numbers, count_classes
 from .checks import finite_tensor, listed, real_tensor
 from .maps import as_size, minus_threshold, resize, top_value
 from .mutual_info import n_threads
 from .measure import Measure
-from .checks import check_vocab
 
 # %% ../nbs/09a_scores.ipynb #9c62f0b9
 def object_masks(
@@ -60,8 +59,7 @@ def as_mask(
         vals = set(m.unique().tolist())
     odd = sorted(v for v in vals if v%1 or (object in (128,255) and v not in (0,128,255)))
     if not odd: return m == object
-    raise ValueError(f'masks must hold 0 and {object} (and 128 for others of the class), but {listed(odd)} is in them: '
-                     "object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
+    raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the class), but {listed(odd)} is in them: object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
 
 # %% ../nbs/09a_scores.ipynb #eb10ac59
 def iou(
@@ -88,8 +86,7 @@ def _objects(objects, shape):
     "Masks of objects as bool [B,H,W], or a `ValueError` where they don't fit maps of `shape` [B,...,H,W]"
     o = object_masks(objects)
     if o.shape == (shape[0], *shape[-2:]): return o
-    raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} '
-                     'pixels: pass one mask [H,W] for each image, of their size')
+    raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} pixels: pass one mask [H,W] for each image, of their size')
 
 # %% ../nbs/09a_scores.ipynb #76ea56c8
 def _in(v, strict): return v > 0 or (v == 0 and not strict)
@@ -236,6 +233,19 @@ class FilterScores(Measure):
     n:float # What counts as found
     vocab:list # C class names
     images:Tensor # Images with an object in each class [C]
+    n_filters = property(lambda self: torch.bincount(self.focus, minlength=len(self.vocab)), doc='On each class [C]')
+    def by_class(self,
+        m=None # Numbers [F,C]; None: IoU
+    )->Tensor: # [C]; NaN for a class that no filter is focused on
+        "Mean over the filters focused on each class, of their numbers on that class"
+        m = self.iou if m is None else m
+        return mean_by_class(m.gather(1, self.focus[:,None]), self.focus, len(self.vocab))[0]
+    def total(self, m=None)->float:
+        "Mean over all filters, each on its own class"
+        return (self.iou if m is None else m).gather(1, self.focus[:,None]).mean().item()
+    def to_df(self)->pd.DataFrame:
+        cols = {k:(self.by_class(v), self.total(v)) for k,v in {'Avg-IoU':self.iou, ap_name(self.n):self.ap}.items()}
+        return score_table(self.vocab, self.images, filters=(self.n_filters, len(self.focus)), **cols)
 
 def filter_scores(
     iou, # IoU of filters on images [N,F]; rows with NaN (no object) are left out
@@ -256,36 +266,12 @@ def filter_scores(
     focus = _focus(a, i, ties) if focus is None else given_focus(focus, v.shape[1], C)
     return FilterScores(i, a, focus, n, check_vocab(vocab, C), images)
 
-@patch
-def by_class(self:FilterScores,
-    m=None # Numbers [F,C]; None: IoU
-)->Tensor: # [C]; NaN for a class that no filter is focused on
-    "Mean over the filters focused on each class, of their numbers on that class"
-    m = self.iou if m is None else m
-    return mean_by_class(m.gather(1, self.focus[:,None]), self.focus, len(self.vocab))[0]
-
-@patch
-def total(self:FilterScores, m=None)->float:
-    "Mean over all filters, each on its own class"
-    return (self.iou if m is None else m).gather(1, self.focus[:,None]).mean().item()
-
-@patch(as_prop=True)
-def n_filters(self:FilterScores):
-    "Filters focused on each class [C]"
-    return torch.bincount(self.focus, minlength=len(self.vocab))
-
 def ap_name(n): return f'AP{100*n:g}'
 
 def score_table(vocab, images, **cols):
     "One row for each class, and the total; a column is its numbers [C] and their total"
     cols = dict(images=(images, images.sum().item())) | cols
     return pd.DataFrame({'class':[*vocab,'total'], **{k:[*v.tolist(),t] for k,(v,t) in cols.items()}})
-
-@patch
-def to_df(self:FilterScores)->pd.DataFrame:
-    m = {'Avg-IoU':self.iou, ap_name(self.n):self.ap}
-    return score_table(self.vocab, self.images, filters=(self.n_filters, len(self.focus)),
-                        **{k:(self.by_class(v), self.total(v)) for k,v in m.items()})
 
 # %% ../nbs/09a_scores.ipynb #0026da68
 @patch
@@ -343,12 +329,10 @@ def _heat(heat, objects):
 
 def pointing(
     heat, # [B,H,W] or [B,F,H,W]
-    objects, # Masks of the objects [B,H,W], values as in `object_masks`
-    tolerance:int=0 # Pixels that the maximum may lie outside
+    objects # Masks of the objects [B,H,W], values as in `object_masks`
 )->Tensor: # [B] or [B,F]: 1 hit, 0 miss, NaN without object
     "Pointing game: is the maximum in the object? Of several maxima, the share of them that is"
     h,o,back = _heat(heat, objects)
-    if t := check_whole('tolerance', tolerance): o = F.max_pool2d(o[:,None], 2*t+1, 1, t)[:,0]
     return back(_shares((h == h.amax(2, keepdim=True)).to(h), o))
 
 def energy(
