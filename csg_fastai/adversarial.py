@@ -253,7 +253,8 @@ def _plainly(e, atk):
     "Two errors that attacks make, in words that say what to do; others as they are"
     if 'unsupported criterion' in str(e): return ValueError(f"{type(atk).__name__} can't aim at a class: use targeted=False")
     if 'does not require grad' not in str(e): return e
-    return ValueError("this attack needs gradients, and the network gives none (as after torch.jit.optimize_for_inference): attack the network that it was made from, or take 'single_pixel', which needs none")
+    return ValueError("this attack needs gradients, and the network gives none (as after torch.jit.optimize_for_inference): "
+                      "attack the network that it was made from, or take 'single_pixel', which needs none")
 
 def _attack_batch(fm, atk, x, y, t, ids, eps, seed):
     "One batch: attacked images, and the queries for each, on the CPU"

@@ -155,7 +155,8 @@ def _per_class(p, n, rank, what, skip=()):
             used,ask = own.sum()-len(i),'n_test=' if what=='test' else 'n_train='
             if used and what != 'test': ask = 'n_train= or n_test='
             of = f', of which {used} are for testing' if used else ''
-            raise ValueError(f'{n} {what} images per class asked for, but of class {p.vocab[c] if p.vocab else c} the network got only {own.sum()} right{of}: pass a smaller {ask}, or attack more')
+            raise ValueError(f'{n} {what} images per class asked for, but of class {p.vocab[c] if p.vocab else c} the network got only '
+                             f'{own.sum()} right{of}: pass a smaller {ask}, or attack more')
         out.append(i[np.argsort(rank[i], kind='stable')[:n]])
     return np.concatenate(out)
 

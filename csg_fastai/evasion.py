@@ -68,7 +68,8 @@ def adaptive_attack(
     check_number('eps', eps, lambda v: 0 <= v <= hi-lo, f'pass a distance from 0 to the width of the bounds {bounds}, grey levels as 8/255')
     if len(x) != len(t): raise ValueError(f'{len(x)} images and {len(t)} targets: one for each')
     if x.min() < lo or x.max() > hi:
-        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: pass images before normalisation, and a model that normalises')
+        raise ValueError(f'images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {bounds}: '
+                         'pass images before normalisation, and a model that normalises')
     dev = next((p.device for p in bare_model(model).parameters()), x.device)
     with tapped(model, x[:2].to(dev), getattr(detector, 'every', False), layer) as look:
         go = partial(_descend, look, detector, eps, steps, weight, bounds)

@@ -113,7 +113,8 @@ def to_images(self:ImageModel, x):
     if not x.isfinite().all(): raise ValueError('the images hold NaN or infinity: check the loader')
     tol = 1e-4*(hi-lo)
     if x.min() >= lo-tol and x.max() <= hi+tol: return x.clamp(lo, hi)
-    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: pass mean=, std= or bounds= to attack, fool_model, from_learner or from_model')
+    raise ValueError(f'the images lie in {x.min():.3g}..{x.max():.3g}, outside the bounds {lo}..{hi}: '
+                     'pass mean=, std= or bounds= to attack, fool_model, from_learner or from_model')
 
 # %% ../nbs/09d_image_model.ipynb #25adae53
 def normalised_model(
@@ -165,7 +166,8 @@ def _same_scores(z, own, y):
     "The predictions from the scores `z` [N,C], if they are the network's own scores"
     if z.shape == own.shape and (z-own).abs().max() <= 1e-3*own.abs().max(): return z.argmax(1)
     a,b = ((o.argmax(1) == y).float().mean().item() for o in (z,own))
-    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader and the network (a callback?) changes images or scores: make it part of the network')
+    raise ValueError(f'clean accuracy {a:.4f} for the attack, but {b:.4f} by learn.validate(): something besides the loader '
+                     'and the network (a callback?) changes images or scores: make it part of the network')
 
 # %% ../nbs/09d_image_model.ipynb #ef84684b
 def fool_model(

@@ -111,7 +111,8 @@ def _scores(out):
 def _grad(out, x, what, **kw):
     g = torch.autograd.grad(out, x, allow_unused=True, **kw)[0] if out.requires_grad else None
     if g is not None: return g
-    raise ValueError(f"{what}: the model detaches it, or runs under torch.no_grad(). Use 'cam' or 'activmap', which need no gradient, or remove that from its forward")
+    raise ValueError(f"{what}: the model detaches it, or runs under torch.no_grad(). "
+                     "Use 'cam' or 'activmap', which need no gradient, or remove that from its forward")
 
 def score_gradient(
     model, xs, place, # Bare model, its inputs, and the place of the last map

@@ -252,7 +252,8 @@ def place_in(model, xs, layer):
             kinds = [x.dtype for x in xs if isinstance(x, Tensor) and not x.is_floating_point()]
             if kinds: why = f"the network can't take images of {kinds[0]}: pass floating ones, scaled as in training"
         elif (out := class_scores(model(*xs))) is not None and not out.isfinite().all():
-            why = "the network gives NaN or infinite class scores, so the gate's place can't be proved: check weights and images, or name the layer (layer='NAME')"
+            why = ("the network gives NaN or infinite class scores, so the gate's place can't be proved: "
+                   "check weights and images, or name the layer (layer='NAME')")
         if why: raise ValueError(why) from None
         raise
 

@@ -59,7 +59,8 @@ def as_mask(
         vals = set(m.unique().tolist())
     odd = sorted(v for v in vals if v%1 or (object in (128,255) and v not in (0,128,255)))
     if not odd: return m == object
-    raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the class), but {listed(odd)} is in them: object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
+    raise ValueError(f"masks must hold 0 and {object} (and 128 for others of the class), but {listed(odd)} is in them: "
+                     "object_masks(masks, LABEL) takes those of one label, object_masks(masks, '>0') all that is marked")
 
 # %% ../nbs/09a_scores.ipynb #eb10ac59
 def iou(
@@ -86,7 +87,8 @@ def _objects(objects, shape):
     "Masks of objects as bool [B,H,W], or a `ValueError` where they don't fit maps of `shape` [B,...,H,W]"
     o = object_masks(objects)
     if o.shape == (shape[0], *shape[-2:]): return o
-    raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} pixels: pass one mask [H,W] for each image, of their size')
+    raise ValueError(f'objects of shape {list(o.shape)} for maps of {shape[0]} images with {shape[-2]}x{shape[-1]} pixels: '
+                     'pass one mask [H,W] for each image, of their size')
 
 # %% ../nbs/09a_scores.ipynb #76ea56c8
 def _in(v, strict): return v > 0 or (v == 0 and not strict)

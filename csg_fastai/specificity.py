@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from dataclasses import dataclass
 from fastcore.basics import patch
 from torch import Tensor
-from .checks import check_gate, check_known, check_number, check_share, check_whole, class_means, class_numbers
+from .checks import (check_gate, check_known, check_number, check_share, check_whole,
+    class_means, class_numbers)
 from .checks import count_classes, listed, real_tensor
 from .gate import plain
 from .heads import Head, head_of, LinearHead, one_thread, predicted
