@@ -72,6 +72,7 @@ def to_df(self:Activations)->pd.DataFrame:
     cols = dict(images=n.tolist(), accuracy=(hits/n).tolist())
     return pd.DataFrame({'class':self.vocab, **cols, 'strongest filter':pd.Series(best, dtype=object)})
 
+# %% ../nbs/05a_activations.ipynb #c24f94a4
 @patch
 def plot(self:Activations, ax=None, order=None, **kw):
     "Mean feature of each filter on each class [C,K]; `order` [K] arranges the filters"
@@ -138,6 +139,7 @@ def as_picture(x):
     x = (x - x.min()) / (x.max() - x.min()).clamp_min(1e-12)
     return x.permute(1,2,0) if len(x)==3 else x.mean(0)
 
+# %% ../nbs/05a_activations.ipynb #7ad94c0a
 @patch
 def show_top(self:Activations,
     dl, # The loader that was collected from
@@ -172,6 +174,7 @@ def _packed(ts, head):
     head = json.dumps(dict(head, sha256=_seal(ts, head)))
     return to_safetensors({k:v.contiguous() for k,v in ts.items()}, dict(activations=head))
 
+# %% ../nbs/05a_activations.ipynb #dd61e807
 @patch
 def save(self:Activations,
     file, # Name of a .safetensors file
@@ -186,6 +189,7 @@ def save(self:Activations,
     atomic_write(file, _packed(ts, head))
     return file
 
+# %% ../nbs/05a_activations.ipynb #de94c9ef
 def read_activations(file):
     "Tensors and header of a file, or a `ValueError` that names it"
     why = "its content doesn't fit its checksum"

@@ -27,11 +27,14 @@ def check_owners(G, C=None, K=None):
         lambda o: -1e-4 <= o[0] and o[1] <= 1+1e-4, 'pass a gate with numbers in [0,1]')
     return G
 
-def own_filters(G:Tensor)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
-    "Filters that a class has to itself, by the gate [C,K] (App. E)"
+def own_filters(
+    G:Tensor # Gate [C,K]
+)->Tensor: # [C,K], True where filter k is open (G > 1/2) for class c alone
+    "Filters that a class has to itself (App. E)"
     opened = check_owners(G) > .5
     return opened & (opened.sum(0)==1)
 
+# %% ../nbs/08a_blocks.ipynb #f5005a85
 def _bars(ax, names, counts, n_classes, **kw):
     ax = ax or plt.subplots(figsize=(4.5, 2.2), layout='constrained')[1]
     ax.bar(range(len(names)), counts, color=['C0']*n_classes + ['0.6'], **kw)
@@ -39,6 +42,7 @@ def _bars(ax, names, counts, n_classes, **kw):
     ax.set(xlabel='class', ylabel='filters')
     return ax
 
+# %% ../nbs/08a_blocks.ipynb #1e321ed1
 @dataclass
 class Monopoly(Measure):
     "How the filters are divided among the classes (App. E)"
@@ -55,6 +59,7 @@ class Monopoly(Measure):
         d = self.to_df()[:-1]
         return _bars(ax, d['class'], d['filters'], len(self.own))
 
+# %% ../nbs/08a_blocks.ipynb #e032bb86
 def monopoly(
     G:Tensor, # Gate [C,K]
     classes=None # C names
@@ -85,6 +90,7 @@ class MonopolyTable(Measure):
         d = self.to_df(); d = d[d['class']!='a class']
         return _bars(ax, d['class'], d['mean'], len(d)-1, yerr=d['sd'].fillna(0), error_kw=dict(lw=1))
 
+# %% ../nbs/08a_blocks.ipynb #746e8e80
 def monopoly_table(
     Gs:list, # Gates [C,K] of several trainings, all of one size
     classes=None # C names
@@ -126,6 +132,7 @@ def _within_between(corr, owner):
 
 def _score(w, b): return (w-b)/(w+b) if w+b else 0.
 
+# %% ../nbs/08a_blocks.ipynb #528cc5d3
 @dataclass
 class BlockScore(Measure):
     "How far correlations fall into blocks"
@@ -200,6 +207,7 @@ class FilterCorrelation(Measure):
             ('between classes', b.between, size), ('block score', b.score, 0.), ('p of the block score', b.p, blank)]
         return pd.DataFrame(rows, columns=['measure','value','random'])
 
+# %% ../nbs/08a_blocks.ipynb #2415bf52
 def filter_correlation(
     W:Tensor, # Filters [K,in,kh,kw], from `filter_weights`
     features:Tensor, # Pooled features [N,K]

@@ -42,8 +42,10 @@ def _nature(m):
             for f in vars(c).values() if isinstance(f, FunctionType)]
     return f'{type(m).__name__} {m.extra_repr().split(" at 0x")[0]} {plain} {hooks} {code}'
 
-def model_checksum(model)->str: # 64 hexadecimal digits
-    "SHA-256 of the modules, weights and buffers of a Learner or a network, whatever the device"
+def model_checksum(
+    model # Learner or model
+)->str: # 64 hexadecimal digits
+    "SHA-256 of a network's modules, weights and buffers, whatever the device"
     model,h = bare_model(model),hashlib.sha256()
     for n,m in model.named_modules():
         h.update(f'{n} {_nature(m)}\n'.encode('utf-8', 'surrogateescape'))
@@ -58,8 +60,11 @@ def _transforms(dl):
     names = [o.name for k in ('after_item','before_batch','after_batch') for o in getattr(getattr(dl, k), 'fs', [])]
     return re.sub(' at 0x[0-9a-f]+', '', str(names))
 
-def data_checksum(dl)->str: # 64 hexadecimal digits
-    "SHA-256 of a loader's images and labels in order; of files their content, labels, transforms, and the first batch"
+def data_checksum(
+    dl # Loader
+)->str: # 64 hexadecimal digits
+    """SHA-256 of a loader's images and labels in order; of image files their content, labels and transforms, and the
+    first batch"""
     h = hashlib.sha256()
     with plain_data(dl) as dl:
         if isinstance(dl, Iterator): raise ValueError('the loader can be read only once: use one that can be read again, or collect()')
@@ -83,6 +88,7 @@ def _read_cached(file, key):
     except ValueError as e: return warnings.warn(f'{e}. It is made anew now')
     return unpack_activations(ts, head) if head.get('key') == key and head.get('format') == FORMAT else None
 
+# %% ../nbs/05d_cached.ipynb #730457ff
 def cached(
     folder, # Run folder, or any other
     learn, # Learner or model

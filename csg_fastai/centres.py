@@ -46,6 +46,7 @@ class Centres(Measure):
         rank = size.argsort(dim=1, descending=True, stable=True).argsort(1)
         return ((rank < m[:,None]) & own).sum().item()/n, (m*m).sum().item()/n/n
 
+# %% ../nbs/08c_centres.ipynb #185e3589
 def kmeans_centres(
     features:Tensor, # Pooled features [N,K]
     labels:Tensor, # Class numbers [N]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from scipy.special import betainc, gammaln
 from torch import nn, Tensor
-from .checks import check_gate, check_number, class_means, finite_tensor
+from .checks import check_gate, check_number, class_means, finite_tensor, real_tensor
 from .measure import Measure
 from .passes import bare_model, feed, some_images
 from .place import find_place, has_weights
@@ -67,7 +67,12 @@ def filter_weights(
 # %% ../nbs/08_correlation.ipynb #a2a64589
 def filter_rows(W):
     "Filters [K,d] in 64 bits, checked"
-    return finite_tensor(W, 'filter weights', (2,3,4,5)).flatten(1).double()
+    W = real_tensor(W, 'filter weights', '[K,in,kh,kw] or [K,d]')
+    if W.ndim < 2 or not W.numel(): raise ValueError(f'filter weights have shape {tuple(W.shape)}: pass [K,in,kh,kw] or [K,d]')
+    W = W.flatten(1).double()
+    if bad := (~W.isfinite().all(1)).nonzero().flatten().tolist():
+        raise ValueError(f'weights of filter {bad[0]} are NaN or infinite: check the training')
+    return W
 
 def unit_rows(W):
     "Rows of length 1; rows of zeros stay"
@@ -97,8 +102,10 @@ def random_share(
     p = np.where(s>=0, p/2, 1-p/2) if signed else np.where(s<=0, 1., p)
     return np.where(s>1, 0., p)[()]
 
-def random_mean(d:int)->float:
-    "Mean |cos| of two random directions in d dimensions (of filters d = in*kh*kw): C_IC of unrelated filters"
+def random_mean(
+    d:int # Weights of a filter, in*kh*kw
+)->float:
+    "Mean |cos| of two random directions in d dimensions: C_IC of unrelated filters"
     _whole_d(d)
     return math.exp(gammaln(d/2) - gammaln((d+1)/2)) / math.pi**.5
 
@@ -119,6 +126,7 @@ def r_s(
     check_number('s', s, lambda s: float(s) == s, 's is NaN or no number: pass a threshold')
     return (off_diagonal(check_corr(corr)) >= s).float().mean().item()
 
+# %% ../nbs/08_correlation.ipynb #9182ae2d
 @dataclass
 class RCurve(Measure):
     "Share of correlated pairs against the threshold (Fig. 8)"
@@ -137,6 +145,7 @@ class RCurve(Measure):
         if label: ax.legend(fontsize=8)
         return ax
 
+# %% ../nbs/08_correlation.ipynb #4b5ccc31
 def r_curve(
     corr:Tensor, # Correlations [K,K]
     s=None, # Thresholds [S]; None: 0 to 1 by 0.02

@@ -90,10 +90,6 @@ def _decode(f, size, help):
 def _read_split(fs, ys, size, help):
     return np.stack([_decode(f, size, help) for f in fs]).transpose(0,3,1,2), np.array(ys)
 
-def _averaged(x, n):
-    "Images uint8 [N,3,H,W] by means of squares of `n` pixels, rounded"
-    return x.reshape(*x.shape[:2], x.shape[2]//n, n, x.shape[3]//n, n).mean((3,5)).round().astype('uint8')
-
 # %% ../nbs/02c_data.ipynb #bbe5ef89
 def _files_key(files):
     "SHA-256 of what the system says of files: a file that was replaced has another time of its last change"
@@ -133,6 +129,11 @@ def stratified(
     rank = np.empty(len(y), int)
     for c in np.unique(y): rank[p[y[p]==c]] = np.arange((y==c).sum())
     return np.sort(p[np.argsort(rank[p], kind='stable')[:n]])
+
+# %% ../nbs/02c_data.ipynb #avg00002
+def _averaged(x, n):
+    "Images uint8 [N,3,H,W] by means of squares of `n` pixels, rounded"
+    return x.reshape(*x.shape[:2], x.shape[2]//n, n, x.shape[3]//n, n).mean((3,5)).round().astype('uint8')
 
 # %% ../nbs/02c_data.ipynb #18c4b30f
 def cifar10(

@@ -92,6 +92,7 @@ def _random_head(model, xs, place):
         try: return class_scores(model(*xs)).float().cpu(),got[0]
         finally: h.remove()
 
+# %% ../nbs/05b_heads.ipynb #fc784e3d
 def head_weights(
     learn, # Learner or model
     layer=None, # As in `collect`
@@ -170,8 +171,10 @@ def each(self:AnyHead, gates, fn, free=None):
                 fn(z[0] if free is None else torch.cat([z[0], z[1].diagonal(dim1=0, dim2=2)[None]]), y[s])
 
 # %% ../nbs/05b_heads.ipynb #88bb5a65
-def head_of(net)->Head:
-    "The class scores of `net`: a `Head`, (features, labels, W, b) of a pool + linear head, a Learner, or (model, dl)"
+def head_of(
+    net # (features, labels, W, b) of a pool + linear head, a Learner, (model, dl), or a `Head`
+)->Head:
+    "The class scores of `net`, from features where it gives them, else by running it"
     if isinstance(net, Head): return net
     if isinstance(net, (Learner,nn.Module)): return AnyHead(net)
     if isinstance(net, (tuple,list)) and len(net) in (2,4): return (AnyHead if len(net)==2 else LinearHead)(*net)

@@ -23,8 +23,10 @@ def _matrix(M):
     "A matrix [K,C] of finite numbers, on the CPU"
     return finite_tensor(M, 'M', (2,)).cpu()
 
-def mis(M)->float: # in nats
-    "The mutual information score of M [K,C]: the mean over filters of the maximum over classes (Sec. 4.1)"
+def mis(
+    M # mutual information [K,C], tensor or array
+)->float: # in nats
+    "The mutual information score: the mean over filters of the maximum over classes (Sec. 4.1)"
     return _matrix(M).amax(1).mean().item()
 
 # %% ../nbs/06a_mis.ipynb #8c3d0f2d
@@ -47,6 +49,7 @@ def _order(order, K):
     if sorted(order.tolist()) == list(range(K)): return order.long()
     raise ValueError(f'order must hold each of the {K} filters once: to draw some of them, pass their rows M[some]')
 
+# %% ../nbs/06a_mis.ipynb #d960eea2
 def show_mi(
     M, # mutual information [K,C]
     order=None, # filter numbers [K], such as `filter_order(G)`; None: by the class of the largest MI
@@ -96,8 +99,10 @@ class MISparsity(Measure):
         ax.set_title(f'{self.single:.0%} single filters', fontsize=10)
         return ax
 
-def mi_sparsity(M)->MISparsity:
-    "Sparsity of each filter's MI [K,C] over the classes, and the share of filters that tell of one class (Fig. 4b)"
+def mi_sparsity(
+    M # mutual information [K,C]
+)->MISparsity:
+    "Sparsity of each filter's MI over the classes, and the share of filters that tell of one class (Fig. 4b)"
     M = _matrix(M).double()
     if M.shape[1] < 2: raise ValueError('one class: sparsity is about how information is shared among classes')
     if _one_question(M): return MISparsity(*torch.full((2, len(M)), math.nan, dtype=M.dtype), True)
@@ -212,6 +217,7 @@ class MISDifference(Measure):
         ax.set(ylim=(-.6,1.6), xlabel='MIS a - b (nats)')
         return ax
 
+# %% ../nbs/06a_mis.ipynb #8f8985d9
 def mis_difference(
     a, # features of the one network [N,K]
     b, # features of the other, of the same images in the same order [N,K']

@@ -157,6 +157,7 @@ def _compiled():
             return f
     return njit(_all_sums, nogil=True)
 
+# %% ../nbs/06_mutual_info.ipynb #85400615
 def n_threads(n=None):
     "Threads to use: asked for, else numba's setting, else PyTorch's"
     if n is None: n = int(os.environ.get('NUMBA_NUM_THREADS') or torch.get_num_threads())
@@ -190,6 +191,7 @@ def _said(n_c, k, filters):
     if filters: why.append(f'filter {listed(filters)} has (nearly) one value, and ties that no noise breaks: its MI means nothing, dead=0 makes it 0')
     if why: warnings.warn('mutual information: ' + '; '.join(why), stacklevel=3)
 
+# %% ../nbs/06_mutual_info.ipynb #15a6295b
 def mutual_info_matrix(
     features, # [N,K], array, tensor or table
     labels, # class numbers [N]: the images' own, or the network's predictions

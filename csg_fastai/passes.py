@@ -257,6 +257,7 @@ def place_in(model, xs, layer):
         if why: raise ValueError(why) from None
         raise
 
+# %% ../nbs/05_passes.ipynb #pas00019
 def sweep_maps(model, dl, on_map, on_batch=lambda out,y: None, layer=None, hooks=lambda m: [], device=None, bar=False):
     """One walk: `on_map` gets each last map as it is made (what it returns takes the map's place), `on_batch`
     the class scores and labels; returns the place"""

@@ -45,6 +45,7 @@ class PatchMoments:
         "Mean of p pᵀ over all images [d,d]"
         return (self.n[:,None,None]*self.S).sum(0)/self.n.sum()
 
+# %% ../nbs/08b_patches.ipynb #86e10cf4
 class _Moments:
     "Sums over the patches of each class, in 64 bits"
     def __init__(self, conv, limit): self.conv,self.limit,self.n,self.x = conv,limit,None,None
@@ -95,6 +96,7 @@ def _leading(S, r):
     else: U = eigsh(S.numpy(), r, v0=np.random.default_rng(0).standard_normal(d))[1][:,::-1]
     return torch.from_numpy(U[:,:r].copy())
 
+# %% ../nbs/08b_patches.ipynb #d39702ef
 def leading_space(
     S:Tensor, # Second moment [d,d], symmetric
     share:float=.9, # Of the trace that the space has to hold, in (0,1]
@@ -144,6 +146,7 @@ def _pairs_of(G, seen):
 
 def _mean_at(v, at): return v[at].mean().item() if at.any() else math.nan
 
+# %% ../nbs/08b_patches.ipynb #58de3aca
 @dataclass
 class SubspaceEnergy(Measure):
     "Where filters lie relative to the classes' patch spaces (App. D)"

@@ -36,6 +36,7 @@ def _to_hull(V):
     box = V.clamp(0, 1)
     return torch.where(box.sum(0) >= 1, box, _to_simplex(V))
 
+# %% ../nbs/07a_phi.ipynb #2fed9ca4
 def _near(V, s, g, to):
     "argmin over X of |X-V|^2/2 + s*ReLU(sum X - g) in the set that `to` projects to"
     if to(V).sum() <= g: return to(V)
@@ -162,6 +163,7 @@ class Phi(Measure):
             'rounded':self.rounded, 'bound':self.bound, 'density':self.G.mean().item(),
             'starts':len(self.history), 'worst start':max(h[-1] for h in self.history)}])
 
+# %% ../nbs/07a_phi.ipynb #32fab70d
 @one_thread()
 def phi0(
     net, # A pool + linear head: (features, labels, W, b), or a `LinearHead`

@@ -204,6 +204,7 @@ class Distances(Measure):
         X.diagonal().copy_(self.within)
         return draw_scale([draw_classes(draw_axes(ax, 1, 3.4)[0], X, self.vocab, title, cmap='viridis', top=top)])[0]
 
+# %% ../nbs/07b_similarity.ipynb #7ae91756
 def _silhouette(x, y, n):
     "scikit-learn's silhouette over at most `n` images; blank where it has no meaning"
     at = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]

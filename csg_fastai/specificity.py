@@ -148,6 +148,7 @@ def draw_scale(axs):
     bar.outline.set_linewidth(.5); bar.ax.tick_params(labelsize=6, width=.5)
     return axs
 
+# %% ../nbs/07_specificity.ipynb #2529a2a9
 @patch
 def plot(self:Confusion, ax=None):
     "Share of each class's images by prediction, one matrix per mask; muted classes in red (Fig. 5)"
@@ -184,6 +185,7 @@ def _muted(classes, M, C):
         raise ValueError(f'classes={classes!r} for {M} masks: pass a list with one entry for each mask')
     return [_classes(c, C) if np.size(c) else [] for c in classes]
 
+# %% ../nbs/07_specificity.ipynb #2b965361
 def masked_confusion(
     net, # A network, as `head_of` takes it: (features, labels, W, b), a Learner, or (model, dl)
     masks, # bool [M,K]: True removes the filter
@@ -255,6 +257,7 @@ def along(self:Head, orders, cuts):
     hits,n = self.total(gates, lambda z,y: (_hits(predicted(z)==y, y, self.C), y.bincount(minlength=self.C)))
     return hits.cpu().reshape(len(orders), len(cuts), -1),n.cpu()
 
+# %% ../nbs/07_specificity.ipynb #5afa09b6
 def _orders(scores, C, K, classes, seeds, seed):
     "Name -> filter numbers [R,n,K]; n is 1 for random orders, which know no class"
     if not isinstance(scores, dict) or not scores or seeds and 'random' in scores:
@@ -356,6 +359,7 @@ class OwnAccuracy(Measure):
         rows.append([f'{self.title} all'.strip(), sum(n), sum(k), self.acc1, self.acc2, self.acc3, self.free])
         return pd.DataFrame(rows, columns=['class', 'images', 'filters', *self._kinds])
 
+# %% ../nbs/07_specificity.ipynb #2848bbe2
 def own_accuracy(
     net, # A network, as `head_of` takes it: (features, labels, W, b), a Learner, or (model, dl)
     own, # Filters of each class, bool [C,K]: `G > .5`, or rows of `strongest_filters`
